@@ -19,7 +19,7 @@ const COMMAND_BYTES: usize = 1_024;
 /// Measures both in turn.
 pub(crate) async fn measure(broker: &Broker, scale: &Scale) -> Outcome {
     let bench = BenchShop::start(broker, "commands").await?;
-    let users = address(&bench.shop.urls.users)?;
+    let users = address(&bench.urls.users)?;
     let (mut ours, mut beside) = (Vec::new(), Vec::new());
     for run in 1..=scale.runs {
         beside.push(fsync_each(&std::env::temp_dir(), scale.seconds)?);

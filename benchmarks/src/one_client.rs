@@ -28,7 +28,7 @@ const FILE_BLOCKS: u64 = 4_096;
 /// Measures all three in turn.
 pub(crate) async fn measure(broker: &Broker, scale: &Scale) -> Outcome {
     let bench = BenchShop::start(broker, "one-client").await?;
-    let users = address(&bench.shop.urls.users)?;
+    let users = address(&bench.urls.users)?;
     let bare = bare().await?;
     let (mut ours, mut posts, mut syncs) = (Vec::new(), Vec::new(), Vec::new());
     // The first is not counted: what was just started is slow.

@@ -46,7 +46,7 @@ pub(crate) struct RebuildFlags {
 struct Log {
     name: String,
     loaded: Loaded,
-    /// Digest of its rows, once some replay has told it.
+    /// Digest of its rows, once some replay has reported it.
     digest: Option<String>,
 }
 
@@ -68,7 +68,7 @@ pub(crate) async fn measure(broker: &Broker, scale: &Scale, flags: &RebuildFlags
 
 impl Bench<'_> {
     async fn measure(&mut self, broker: &Broker) -> Outcome {
-        // First of all, so that a build that fails is told at once.
+        // First of all, so that a build that fails is reported at once.
         let streams = if self.flags.no_streams { Found::Not("--no-streams") } else { jar::build()? };
         let events = self.scale.events;
         let small_events = SMALL_LOG_EVENTS.min(events);

@@ -2,8 +2,8 @@
 
 use std::net::SocketAddr;
 
-use daybook::AppSettings;
-use quickstart::shop::Shop;
+use daybook::{AppSettings, Running};
+use quickstart::shop::{Urls, app};
 use tempfile::TempDir;
 
 use crate::Outcome;
@@ -14,7 +14,8 @@ use crate::loader::PARTITIONS;
 #[derive(Debug)]
 pub(crate) struct BenchShop {
     /// The services.
-    pub(crate) shop: Shop,
+    running: Running,
+    pub(crate) urls: Urls,
     _directory: TempDir,
 }
 
@@ -29,13 +30,14 @@ impl BenchShop {
             data_dir: directory.path().to_owned(),
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
         };
-        let shop = Shop::start(&settings).await?;
-        Ok(Self { shop, _directory: directory })
+        let running = app().start(&settings).await?;
+        let urls = Urls::of(&running);
+        Ok(Self { running, urls, _directory: directory })
     }
 
     /// Stops it in order.
     pub(crate) async fn stop(self) -> Outcome {
-        Ok(self.shop.stop().await?)
+        Ok(self.running.stop().await?)
     }
 }
 

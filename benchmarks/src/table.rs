@@ -68,7 +68,7 @@ mod tests {
     fn columns_stand_below_each_other() {
         let mut table = Table::default();
         table.row("replay", "7 events", "12 events/s", "");
-        table.check(true, "not told");
+        table.check(true, "not shown");
         let expected = "\
             | measured | log      |      figure | remark |\n\
             | -------- | -------- | ----------- | ------ |\n\

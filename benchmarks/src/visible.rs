@@ -74,7 +74,7 @@ struct Client {
 
 impl Client {
     async fn open(bench: &BenchShop, number: u64) -> Outcome<Self> {
-        let urls = &bench.shop.urls;
+        let urls = &bench.urls;
         let email =
             format!(r#"{{"email":"{number}@visible.example","name":"Client","address":"12 Long Street"}}"#);
         let (user_id, user_token) = make(&urls.users, "/users", &email, "user_id").await?;

@@ -1,8 +1,8 @@
 #![no_main]
 #![allow(clippy::unwrap_used, reason = "a panic is what is looked for")]
 
-#[path = "../../projector/tests/projector/any_bytes.rs"]
+#[path = "../../projector/tests/projector/fuzz_checks.rs"]
 #[allow(dead_code, reason = "other targets and tests ask the rest")]
-mod any_bytes;
+mod fuzz_checks;
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| any_bytes::row(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzz_checks::row(bytes));

@@ -1,5 +1,5 @@
 #![no_main]
 
-use daybook_projection::any_bytes;
+use daybook_projection::fuzz_checks;
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| any_bytes::stored(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzz_checks::stored(bytes));

@@ -1,7 +1,7 @@
 //! View: every user's orders, in the order of placing.
 //!
 //! A user's row holds the newest orders, at most [`PART_ORDERS`]; when it is full, they become a *part* of their own,
-//! and the row begins anew. So a user with a few orders is one small value, and a user with a million never costs a
+//! and the row begins again. So a user with a few orders is one small value, and a user with a million never costs a
 //! write of more than a few kilobytes. Which orders a user's products are follows from the orders when they are read.
 
 mod change;
@@ -20,22 +20,19 @@ pub use change::OrderChange;
 use change::Placed;
 use daybook_projection::codec::{RowReader, put_varint};
 use daybook_projection::{EventMeta, FoldError, PartStore, Parts, ReadError, RowError, View};
-use find::Place;
+use find::Found;
 pub use read::{OrdersPage, each, page};
 
 /// Orders of a part, and most orders of a row: about six kilobytes.
 pub const PART_ORDERS: usize = 128;
 
-/// The view.
 #[derive(Debug)]
 pub struct Orders;
 
 /// One order of a user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Order {
-    /// Id of the order.
     pub order_id: Uuid,
-    /// What was ordered.
     pub product_id: Uuid,
     /// How many, from 1.
     pub quantity: u32,
@@ -165,11 +162,11 @@ fn cancel(
 ) -> Result<OrdersRow, FoldError> {
     let user_id = parts.key();
     let contradiction = |detail| FoldError::Contradiction { key: user_id, detail };
-    let place = find::order(&row, order_id, |number| parts_of(parts, user_id, number))?;
-    let (mut orders, index, part) = match place {
+    let found = find::order(&row, order_id, |number| parts_of(parts, user_id, number))?;
+    let (mut orders, index, part) = match found {
         None => return Err(contradiction(format!("order {order_id} is cancelled but was never placed"))),
-        Some(Place::Newest { index }) => (std::mem::take(&mut row.newest), index, None),
-        Some(Place::Part { number, orders, index }) => (orders, index, Some(number)),
+        Some(Found::Newest { index }) => (std::mem::take(&mut row.newest), index, None),
+        Some(Found::Part { number, orders, index }) => (orders, index, Some(number)),
     };
     if orders[index].cancelled_at_us.is_some() {
         return Err(contradiction(format!("order {order_id} is cancelled a second time")));

@@ -7,11 +7,9 @@ use uuid::Uuid;
 
 use daybook_projection::{EventMeta, FoldError, Generation, Parts, ReadError, View};
 
-/// The view.
 #[derive(Debug)]
 pub struct Products;
 
-/// A product.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProductRow {
     /// Title; `None` if nothing but the discontinuation is known.
@@ -25,17 +23,11 @@ pub struct ProductRow {
 }
 
 /// One product; `None` if nothing is known.
-///
-/// # Errors
-/// [`ReadError`].
 pub fn load(generation: &Generation, product_id: Uuid) -> Result<Option<ProductRow>, ReadError> {
     daybook_projection::load::<Products>(generation, product_id)
 }
 
 /// At most `limit` products whose ids come after `after`, in the order of their ids.
-///
-/// # Errors
-/// [`ReadError`].
 pub fn list(
     generation: &Generation,
     after: Option<Uuid>,

@@ -7,7 +7,6 @@ use uuid::Uuid;
 
 use daybook_projection::{EventMeta, FoldError, Generation, PartStore, Parts, ReadError, View};
 
-/// The view.
 #[derive(Debug)]
 pub struct Users;
 
@@ -21,9 +20,6 @@ pub enum UserRow {
 }
 
 /// One user; `None` if nothing is known.
-///
-/// # Errors
-/// [`ReadError`].
 pub fn load(generation: &Generation, user_id: Uuid) -> Result<Option<UserRow>, ReadError> {
     daybook_projection::load::<Users>(generation, user_id)
 }

@@ -30,9 +30,7 @@ pub const DEFAULTS: Defaults = Defaults {
 
 /// Runs the shop's query service on a bound listener until `shutdown` ends. Requests at work are then answered, the
 /// follower is stopped and the store closed.
-///
-/// # Errors
-/// [`RunError`] if it cannot start, or if there is nothing to serve and building it fails.
+/// Errors: [`RunError`] if it cannot start, or if there is nothing to serve and building it fails.
 pub async fn run(
     settings: Settings,
     listener: TcpListener,
@@ -43,9 +41,6 @@ pub async fn run(
 
 /// Starts the shop's query service without a port; its router answers. `holder` says who this is, to others who find
 /// the read model in use.
-///
-/// # Errors
-/// [`StartError`].
 pub async fn start(settings: &Settings, holder: &str) -> Result<Service, StartError> {
     Service::start(settings, projector::projection(), queries(), holder).await
 }

@@ -42,7 +42,6 @@ pub(super) struct Item<'p> {
     last_ordered_at: Time,
 }
 
-/// Answers the query.
 pub(super) async fn answer(
     api: Arc<Api>,
     known: Arc<KnownProducts>,

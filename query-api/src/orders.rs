@@ -32,7 +32,6 @@ pub(super) struct Item<'p> {
     cancelled_at: Option<Time>,
 }
 
-/// Answers the query.
 pub(super) async fn answer(
     api: Arc<Api>,
     known: Arc<KnownProducts>,

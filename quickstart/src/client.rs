@@ -16,7 +16,6 @@ const IDLE_MAX: Duration = Duration::from_secs(5);
 /// What a service answered.
 #[derive(Debug, Clone)]
 pub struct Answer {
-    /// HTTP status.
     pub status: u16,
     /// `Daybook-Token`, if the answer carries one.
     pub token: Option<String>,
@@ -33,24 +32,10 @@ pub struct Answer {
 pub enum ClientError {
     /// The request did not get through.
     #[error("{method} {url} got no answer")]
-    Request {
-        /// Method of the request.
-        method: Method,
-        /// Its address.
-        url: String,
-        /// The cause.
-        source: reqwest::Error,
-    },
+    Request { method: Method, url: String, source: reqwest::Error },
     /// Another status than the caller needs.
     #[error("{url} answered {status}: {body}")]
-    Status {
-        /// Address of the request.
-        url: String,
-        /// Status of the answer.
-        status: u16,
-        /// Body of the answer.
-        body: Value,
-    },
+    Status { url: String, status: u16, body: Value },
 }
 
 /// Sends requests; cheap to clone.
@@ -69,9 +54,7 @@ pub struct Request {
 
 impl Client {
     /// A client with its own pool of connections.
-    ///
-    /// # Errors
-    /// Only if the system's sockets cannot be set up.
+    /// Errors: Only if the system's sockets cannot be set up.
     pub fn new() -> Result<Self, reqwest::Error> {
         let http =
             reqwest::Client::builder().timeout(TIMEOUT).pool_idle_timeout(IDLE_MAX).no_proxy().build()?;
@@ -85,7 +68,6 @@ impl Client {
         Request { method, url: url.to_owned(), builder }
     }
 
-    /// `GET url`.
     #[must_use]
     pub fn get(&self, url: &str) -> Request {
         self.request(Method::GET, url)
@@ -113,7 +95,6 @@ impl Request {
         self
     }
 
-    /// With a header.
     #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Self {
         self.builder = self.builder.header(name, value);
@@ -127,9 +108,7 @@ impl Request {
     }
 
     /// Sends it and reads the whole answer, whatever its status.
-    ///
-    /// # Errors
-    /// [`ClientError::Request`] if there is no answer.
+    /// Errors: [`ClientError::Request`] if there is no answer.
     pub async fn send(self) -> Result<Answer, ClientError> {
         let failed =
             |source| ClientError::Request { method: self.method.clone(), url: self.url.clone(), source };
@@ -143,9 +122,7 @@ impl Request {
     }
 
     /// Sends it and insists on a 2xx status.
-    ///
-    /// # Errors
-    /// As [`Request::send`], and [`ClientError::Status`] with the body.
+    /// Errors: As [`Request::send`], and [`ClientError::Status`] with the body.
     pub async fn send_ok(self) -> Result<Answer, ClientError> {
         let url = self.url.clone();
         let answer = self.send().await?;

@@ -17,10 +17,7 @@ pub const TOPICS: [&str; 3] = [users::TOPIC, products::TOPIC, orders::TOPIC];
 /// Any event of the shop.
 #[derive(Debug, Clone, PartialEq, Eq, Event)]
 pub enum ShopEvent {
-    /// Of service A.
     User(UserEvent),
-    /// Of service B.
     Product(ProductEvent),
-    /// Of service C.
     Order(OrderEvent),
 }

@@ -29,12 +29,9 @@ pub enum OrderEvent {
 /// An order.
 #[derive(Debug, Clone, PartialEq, Eq, Fields)]
 pub struct OrderPlaced {
-    /// Id of the order.
     pub order_id: Uuid,
-    /// Who ordered.
     #[key]
     pub user_id: Uuid,
-    /// What was ordered.
     pub product_id: Uuid,
     /// How many, from 1.
     pub quantity: NonZeroU32,
@@ -43,12 +40,9 @@ pub struct OrderPlaced {
 /// The order that no longer counts.
 #[derive(Debug, Clone, PartialEq, Eq, Fields)]
 pub struct OrderCancelled {
-    /// Id of the order.
     pub order_id: Uuid,
-    /// Who had ordered.
     #[key]
     pub user_id: Uuid,
-    /// What had been ordered.
     pub product_id: Uuid,
 }
 
@@ -66,7 +60,6 @@ fn of_one(old: OrderPlacedV1) -> OrderPlaced {
 }
 
 impl OrderEvent {
-    /// The order this is about.
     pub fn order_id(&self) -> Uuid {
         match self {
             Self::Placed(placed) => placed.order_id,

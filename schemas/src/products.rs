@@ -31,10 +31,8 @@ pub enum ProductEvent {
 /// All details of a product.
 #[derive(Debug, Clone, PartialEq, Eq, Fields)]
 pub struct ProductDetails {
-    /// Id of the product.
     #[key]
     pub product_id: Uuid,
-    /// Title.
     pub title: String,
     /// File name or address of its image.
     pub image: String,
@@ -45,7 +43,6 @@ pub struct ProductDetails {
 /// The product that is no longer sold.
 #[derive(Debug, Clone, PartialEq, Eq, Fields)]
 pub struct ProductDiscontinued {
-    /// Id of the product.
     #[key]
     pub product_id: Uuid,
 }

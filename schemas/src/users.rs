@@ -26,12 +26,10 @@ pub enum UserEvent {
 /// All details of an account.
 #[derive(Debug, Clone, PartialEq, Eq, Fields)]
 pub struct UserDetails {
-    /// Id of the user.
     #[key]
     pub user_id: Uuid,
     /// E-mail address as the user wrote it.
     pub email: String,
-    /// Name.
     pub name: String,
     /// Postal address.
     pub address: String,
@@ -40,7 +38,6 @@ pub struct UserDetails {
 /// The account that was deleted.
 #[derive(Debug, Clone, PartialEq, Eq, Fields)]
 pub struct UserDeleted {
-    /// Id of the user.
     #[key]
     pub user_id: Uuid,
 }

@@ -73,7 +73,7 @@ pub fn records(kafka: &Kafka, topic: &str) -> Vec<Vec<Logged>> {
 #[track_caller]
 pub fn events(kafka: &Kafka, topic: &str) -> Vec<Vec<Uuid>> {
     let contiguous = |records: Vec<Logged>| {
-        let mut sequence = Sequence::start();
+        let mut sequence = Sequence::default();
         records
             .into_iter()
             .filter_map(|logged| {

@@ -34,12 +34,12 @@ impl Bench<'_> {
         service.stop().await?;
         let store = std::fs::metadata(directory.path().join("store/index/db"))?.len() / load.answers().max(1);
         let kept = tokio::task::spawn_blocking(move || event_bytes(&settings)).await??;
-        let told = format!("as it is kept; the store's file took {} bytes an event in all", grouped(store));
-        self.table.row("kept for healing", &brokers(1), &format!("{kept} bytes/event"), &told);
+        let note = format!("as it is kept; the store's file took {} bytes an event in all", grouped(store));
+        self.table.row("kept for healing", &brokers(1), &format!("{kept} bytes/event"), &note);
         let bound = Limits::default().kept_events_max;
         let most = mib(Some(kept * bound * PARTITIONS as u64));
-        let told = format!("{} events in each of {PARTITIONS} partitions", grouped(bound));
-        self.table.row("kept for healing, at most", &brokers(1), &most, &told);
+        let note = format!("{} events in each of {PARTITIONS} partitions", grouped(bound));
+        self.table.row("kept for healing, at most", &brokers(1), &most, &note);
         Ok(())
     }
 }

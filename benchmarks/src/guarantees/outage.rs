@@ -27,9 +27,9 @@ impl Bench<'_> {
             tokio::join!(answers, async { service.drained().await.map(|()| Instant::now()) });
         let seconds = drained?.saturating_duration_since(answers_at??).as_secs_f64();
         service.stop().await?;
-        let told =
+        let note =
             format!("{} events waited; from the broker's first answer to an empty outbox", grouped(waiting));
-        self.table.row("after an outage", &brokers(1), &format!("{seconds:.1} s"), &told);
+        self.table.row("after an outage", &brokers(1), &format!("{seconds:.1} s"), &note);
         Ok(())
     }
 }

@@ -11,7 +11,7 @@ use crate::broker::Broker;
 use crate::figures::{grouped, median};
 use crate::loader::{self, Plan};
 
-/// What figures are told for.
+/// What figures are measured for.
 const MILLION: f64 = 1e6;
 
 impl Bench<'_> {
@@ -36,9 +36,9 @@ impl Bench<'_> {
         }
         let seconds = median(seconds);
         let figure = format!("{:.1} s per million", seconds * MILLION / orders as f64);
-        let told =
+        let note =
             format!("{} orders in {seconds:.1} s, from the start to the first answer", grouped(orders));
-        self.table.row("--recover", &format!("{} events", grouped(events)), &figure, &told);
+        self.table.row("--recover", &format!("{} events", grouped(events)), &figure, &note);
         Ok(())
     }
 

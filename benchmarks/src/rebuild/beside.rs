@@ -8,7 +8,7 @@ use std::thread::{self, JoinHandle};
 use daybook_projection::ReplayProgress;
 use tempfile::TempDir;
 
-use super::child::Told;
+use super::child::Report;
 use super::process::{self, Process};
 use super::{Bench, Log};
 use crate::Outcome;
@@ -44,7 +44,7 @@ impl Bench<'_> {
     }
 }
 
-/// Replays one after the other, until told to stop.
+/// Replays one after the other, until asked to stop.
 struct Replaying {
     stop: Arc<AtomicBool>,
     thread: JoinHandle<Outcome<f64>>,
@@ -74,8 +74,8 @@ impl Replaying {
 /// Listens to one replay until its end or `stopped`; returns which part of a whole replay it has done meanwhile.
 fn work(mut replay: Process, stopped: &AtomicBool) -> Outcome<f64> {
     let (mut work, mut before) = (0.0, None);
-    while let Some(told) = replay.next()? {
-        if let Told::Progress(now) = told {
+    while let Some(report) = replay.next()? {
+        if let Report::Progress(now) = report {
             // What an earlier start has left shows when the phase begins, and is no work of this one.
             if let Some(before) = before.filter(|before: &ReplayProgress| before.to_fold == now.to_fold) {
                 work += part(&now) - part(&before);

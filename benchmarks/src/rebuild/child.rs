@@ -1,4 +1,4 @@
-//! The measured half: what this program does when it has started itself, told as lines of JSON on stdout.
+//! The measured half: what this program does when it has started itself, reported as lines of JSON on stdout.
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -13,7 +13,7 @@ use crate::{Outcome, broker, consume};
 /// One line of a child.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum Told {
+pub(crate) enum Report {
     /// A replay at work.
     Progress(ReplayProgress),
     /// It is done.
@@ -100,10 +100,10 @@ pub(crate) fn replay(brokers: &str, flags: &ReplayFlags) -> Outcome {
     let (projection, never) = (projector::projection(), Stop::default());
     let began = Instant::now();
     let on_progress =
-        |progress| tell(&Told::Progress(progress)).unwrap_or_else(|error| eprintln!("error: {error}"));
+        |progress| send(&Report::Progress(progress)).unwrap_or_else(|error| eprintln!("error: {error}"));
     let report = daybook_projection::replay(&kafka, &read_model, projection, &options, on_progress, &never)?;
     let seconds = began.elapsed().as_secs_f64();
-    tell(&Told::Replayed(Replayed {
+    send(&Report::Replayed(Replayed {
         seconds,
         events: report.events,
         digest: report.digest.to_string(),
@@ -120,12 +120,12 @@ pub(crate) fn consume(brokers: &str, flags: &ConsumeFlags) -> Outcome {
     let began = Instant::now();
     let events = consume::count(&kafka, flags.readers)?;
     let seconds = began.elapsed().as_secs_f64();
-    tell(&Told::Consumed(Consumed { seconds, events, memory_bytes: memory_bytes_peak() }))
+    send(&Report::Consumed(Consumed { seconds, events, memory_bytes: memory_bytes_peak() }))
 }
 
 /// Fails the process if nobody listens any more: `println!` panics then.
-fn tell(told: &Told) -> Outcome {
-    println!("{}", serde_json::to_string(told)?);
+fn send(report: &Report) -> Outcome {
+    println!("{}", serde_json::to_string(report)?);
     Ok(())
 }
 

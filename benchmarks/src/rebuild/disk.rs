@@ -24,12 +24,12 @@ impl Bench<'_> {
             .map(|data| topic_bytes(data, &log.loaded.kafka))
             .transpose()?
             .filter(|bytes| *bytes > 0);
-        let told = topics.map_or_else(String::new, per_event);
+        let note = topics.map_or_else(String::new, per_event);
         self.table.row(
             "bytes on disk, topics",
             &log.name,
             &topics.map_or_else(unknown, |bytes| mib(Some(bytes))),
-            &told,
+            &note,
         );
         let generation = replayed.bytes_on_disk;
         let compared = topics.map_or_else(String::new, |topics| {
@@ -37,8 +37,8 @@ impl Bench<'_> {
                 if generation <= topics { "not larger than the topics" } else { "LARGER THAN THE TOPICS" };
             format!("; {:.2} of the topics: {at_most}", generation as f64 / topics as f64)
         });
-        let told = format!("{}{compared}", per_event(generation));
-        self.table.row("bytes on disk, generation", &log.name, &mib(Some(generation)), &told);
+        let note = format!("{}{compared}", per_event(generation));
+        self.table.row("bytes on disk, generation", &log.name, &mib(Some(generation)), &note);
         self.table.check(
             topics.is_none_or(|topics| generation <= topics),
             "the generation is larger than its topics",

@@ -5,7 +5,7 @@ use std::path::Path;
 use daybook_projection::{Phase, ReplayProgress};
 use tempfile::TempDir;
 
-use super::child::{Replayed, Told};
+use super::child::{Replayed, Report};
 use super::process::{self, Process};
 use super::{Bench, Log};
 use crate::Outcome;
@@ -13,11 +13,11 @@ use crate::Outcome;
 /// How far a phase is when its replay is killed.
 const KILLED_AT: f64 = 0.5;
 
-/// What the start after a kill has told.
+/// What the start after a kill has reported.
 struct Resumed {
     /// Share of the records that it did not have to read again.
     kept: f64,
-    /// Share of the changes that were folded when it first told of them. A little of it is new.
+    /// Share of the changes that were folded when it first reported them. A little of it is new.
     kept_folded: f64,
     replayed: Replayed,
 }
@@ -46,8 +46,8 @@ impl Bench<'_> {
     /// Kills a replay halfway through a phase; returns how far it was, or `None` if it was done before.
     fn kill_while(&self, log: &Log, phase: Phase, data_dir: &Path) -> Outcome<Option<f64>> {
         let mut process = Process::replay(&log.loaded.kafka, data_dir, self.flags.memory)?;
-        while let Some(told) = process.next()? {
-            if let Told::Progress(progress) = told
+        while let Some(report) = process.next()? {
+            if let Report::Progress(progress) = report
                 && progress.phase == phase
                 && share(&progress) >= KILLED_AT
             {
@@ -88,16 +88,16 @@ impl Bench<'_> {
 fn resume(log: &Log, data_dir: &Path, memory: usize) -> Outcome<Resumed> {
     let mut process = Process::replay(&log.loaded.kafka, data_dir, memory)?;
     let (mut kept, mut kept_folded, mut replayed) = (None, None, None);
-    while let Some(told) = process.next()? {
-        match told {
-            Told::Progress(progress) => {
+    while let Some(report) = process.next()? {
+        match report {
+            Report::Progress(progress) => {
                 kept.get_or_insert(progress.done as f64 / progress.total as f64);
                 if progress.to_fold > 0 {
                     kept_folded.get_or_insert(share(&progress));
                 }
             }
-            Told::Replayed(report) => replayed = Some(report),
-            Told::Consumed(_) | Told::Streamed(_) => {}
+            Report::Replayed(report) => replayed = Some(report),
+            Report::Consumed(_) | Report::Streamed(_) => {}
         }
     }
     let replayed = replayed.ok_or("a replay ended without a word")?;

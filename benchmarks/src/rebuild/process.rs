@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use daybook_kafka::Kafka;
 
 use super::Log;
-use super::child::{Consumed, Replayed, Streamed, Told};
+use super::child::{Consumed, Replayed, Report, Streamed};
 use crate::Outcome;
 
 /// How long any child may take: minutes where one takes seconds.
@@ -21,7 +21,7 @@ const LINES_MAX: usize = 64;
 /// A child at work; it is killed when this is dropped.
 pub(super) struct Process {
     child: Child,
-    lines: Receiver<Outcome<Told>>,
+    lines: Receiver<Outcome<Report>>,
     deadline: Instant,
 }
 
@@ -45,10 +45,10 @@ impl Process {
     }
 
     /// What it tells next; `None` once it has ended in order.
-    pub(super) fn next(&mut self) -> Outcome<Option<Told>> {
+    pub(super) fn next(&mut self) -> Outcome<Option<Report>> {
         let left = self.deadline.saturating_duration_since(Instant::now());
         match self.lines.recv_timeout(left) {
-            Ok(told) => told.map(Some),
+            Ok(report) => report.map(Some),
             Err(RecvTimeoutError::Timeout) => Err("a child took too long".into()),
             Err(RecvTimeoutError::Disconnected) => match self.child.wait()? {
                 status if status.success() => Ok(None),
@@ -60,8 +60,8 @@ impl Process {
     /// Waits for the end of a replay.
     pub(super) fn replayed(&mut self) -> Outcome<Replayed> {
         let mut replayed = None;
-        while let Some(told) = self.next()? {
-            if let Told::Replayed(report) = told {
+        while let Some(report) = self.next()? {
+            if let Report::Replayed(report) = report {
                 replayed = Some(report);
             }
         }
@@ -71,8 +71,8 @@ impl Process {
     /// Waits for the end of Kafka Streams.
     pub(super) fn streamed(&mut self) -> Outcome<Streamed> {
         let mut streamed = None;
-        while let Some(told) = self.next()? {
-            if let Told::Streamed(report) = told {
+        while let Some(report) = self.next()? {
+            if let Report::Streamed(report) = report {
                 streamed = Some(report);
             }
         }
@@ -101,8 +101,8 @@ pub(super) fn consume(log: &Log, readers: usize) -> Outcome<Consumed> {
     command.args(["--readers", &readers.to_string()]);
     let mut process = Process::start(command)?;
     let mut consumed = None;
-    while let Some(told) = process.next()? {
-        if let Told::Consumed(counted) = told {
+    while let Some(report) = process.next()? {
+        if let Report::Consumed(counted) = report {
             consumed = Some(counted);
         }
     }
@@ -126,12 +126,12 @@ fn command(name: &str, kafka: &Kafka) -> Outcome<Command> {
 }
 
 /// Lines of a child; the channel closes when the child has.
-fn listen(stdout: ChildStdout) -> Receiver<Outcome<Told>> {
+fn listen(stdout: ChildStdout) -> Receiver<Outcome<Report>> {
     let (sender, receiver) = sync_channel(LINES_MAX);
     thread::spawn(move || {
         for line in BufReader::new(stdout).lines() {
-            let told = line.map_err(Into::into).and_then(|line| Ok(serde_json::from_str(&line)?));
-            if sender.send(told).is_err() {
+            let report = line.map_err(Into::into).and_then(|line| Ok(serde_json::from_str(&line)?));
+            if sender.send(report).is_err() {
                 break;
             }
         }

@@ -82,8 +82,8 @@ impl Bench<'_> {
     pub(super) fn check_digest(&mut self, log: &mut Log, replayed: &Replayed) -> bool {
         let first = log.digest.get_or_insert_with(|| replayed.digest.clone());
         let same = *first == replayed.digest;
-        let told = format!("the digest of {} was {first}, then {}", log.name, replayed.digest);
-        self.table.check(same, &told);
+        let note = format!("the digest of {} was {first}, then {}", log.name, replayed.digest);
+        self.table.check(same, &note);
         same
     }
 }

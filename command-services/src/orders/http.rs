@@ -6,7 +6,6 @@ use uuid::Uuid;
 
 use super::rules::{OrderCommand, Orders, PlaceOrder};
 
-/// The routes of service C.
 #[must_use]
 pub fn routes() -> Routes<Orders> {
     Routes::of("/orders", "order_id")

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 /// The topics of services A and B.
 pub(super) const FOLLOWS: &[Followed] = &[Followed::of::<User>(), Followed::of::<Product>()];
 
-/// Somebody who may order.
+/// A user who may order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct User;
 

@@ -7,7 +7,7 @@ use crate::fields::InvalidField;
 
 /// No key keeps the answers that say this, see `Change::is_provisional`.
 const NOT_HEARD_OF: &str = "if it was made just now, send its Daybook-Token as Daybook-After; with the same Idempotency-Key \
-     this is decided anew";
+     it is then decided again";
 
 /// Why a command about an order is refused.
 #[derive(Debug, Clone, PartialEq, Eq, Rejection)]

@@ -15,16 +15,13 @@ use daybook_command::{Aggregate, Existence, FactsOf, Followed, References};
 /// More of one product in one order is a slip of the keyboard.
 const QUANTITY_MAX: u32 = 1_000_000;
 
-/// Orders as aggregates.
 #[derive(Debug, Clone, Copy)]
 pub struct Orders;
 
 /// What a user may ask for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OrderCommand {
-    /// Order a product.
     Place(PlaceOrder),
-    /// Take the order back.
     Cancel(Uuid),
 }
 
@@ -33,11 +30,8 @@ pub enum OrderCommand {
 pub struct PlaceOrder {
     /// Fresh.
     pub order_id: Uuid,
-    /// Who orders.
     pub user_id: Uuid,
-    /// What is ordered.
     pub product_id: Uuid,
-    /// How many.
     pub quantity: i64,
 }
 
@@ -53,7 +47,6 @@ pub struct OrderFacts {
 /// An order as the service knows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OrderState {
-    /// What was ordered.
     #[serde(flatten)]
     pub placed: OrderPlaced,
     /// Whether it counts.
@@ -88,7 +81,7 @@ impl Aggregate for Orders {
         state.placed.user_id
     }
 
-    /// A new order needs its user and product. It can be cancelled also when they are gone, but whoever reads that it is
+    /// A new order needs its user and product. It can be cancelled also when they are gone, but a reader who sees that it is
     /// should know of them.
     fn facts(
         state: Option<&OrderState>,

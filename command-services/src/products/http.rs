@@ -7,7 +7,6 @@ use serde::Deserialize;
 use super::rules::{ProductChange, ProductCommand, Products};
 use crate::fields::present;
 
-/// The routes of service B.
 #[must_use]
 pub fn routes() -> Routes<Products> {
     Routes::of("/products", "product_id")

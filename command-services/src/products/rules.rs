@@ -14,7 +14,6 @@ const IMAGE_CHARS_MAX: usize = 500;
 /// The largest whole number that every reader of JSON takes exactly, 2^53 - 1.
 const PRICE_CENTS_MAX: i64 = 9_007_199_254_740_991;
 
-/// Products as aggregates.
 #[derive(Debug, Clone, Copy)]
 pub struct Products;
 
@@ -23,18 +22,14 @@ pub struct Products;
 pub enum ProductCommand {
     /// Offer a product. The id is fresh.
     Create(ProductDetails),
-    /// Change some of its details.
     Change(Uuid, ProductChange),
-    /// Sell it no longer.
     Discontinue(Uuid),
 }
 
 /// Details to change; the rest stays.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ProductChange {
-    /// New title.
     pub title: Option<String>,
-    /// New image.
     pub image: Option<String>,
     /// New price; `Some(None)` takes the price away.
     pub price_cents: Option<Option<i64>>,

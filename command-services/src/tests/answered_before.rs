@@ -121,6 +121,6 @@ async fn an_answer_that_was_kept_before_the_upgrade_is_given_again() {
     repeat::<Products>(&mut shop.products, &all).await;
     repeat::<Orders>(&mut shop.orders, &all).await;
     for events in [shop.users.journaled(), shop.products.journaled(), shop.orders.journaled()] {
-        assert!(events.is_empty(), "something was decided anew: {events:?}");
+        assert!(events.is_empty(), "something was decided a second time: {events:?}");
     }
 }

@@ -12,7 +12,7 @@ use idna::uts46::{AsciiDenyList, DnsLength, Hyphens, Uts46};
 use crate::fields::{InvalidField, find, is_blank, is_format, is_ignorable};
 
 /// Version of the canonical form: with another one all keys are built again. It changes with every change of what
-/// [`unique_key`] makes of an address that somebody may have.
+/// [`unique_key`] makes of an address that a user may have.
 pub(super) const FORM: u32 = 2;
 
 /// Longest e-mail address that can be delivered to.

@@ -7,7 +7,6 @@ use serde::Deserialize;
 use super::rules::{UserChange, UserCommand, Users};
 use crate::fields::present;
 
-/// The routes of service A.
 #[must_use]
 pub fn routes() -> Routes<Users> {
     Routes::of("/users", "user_id")

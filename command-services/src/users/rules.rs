@@ -13,7 +13,6 @@ use daybook_command::{Aggregate, UniqueKeys};
 const NAME_CHARS_MAX: usize = 200;
 const ADDRESS_CHARS_MAX: usize = 500;
 
-/// Users as aggregates.
 #[derive(Debug, Clone, Copy)]
 pub struct Users;
 
@@ -22,20 +21,15 @@ pub struct Users;
 pub enum UserCommand {
     /// Make an account. The id is fresh.
     SignUp(UserDetails),
-    /// Change some of its details.
     Change(Uuid, UserChange),
-    /// Delete it.
     Delete(Uuid),
 }
 
 /// Details to change; the rest stays.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct UserChange {
-    /// New e-mail address.
     pub email: Option<String>,
-    /// New name.
     pub name: Option<String>,
-    /// New postal address.
     pub address: Option<String>,
 }
 

@@ -17,7 +17,7 @@ pub(crate) fn signed_up(kafka: &Kafka) -> BTreeMap<String, String> {
     let all: Vec<_> = (0..PARTITIONS).map(|partition| ("users.events", partition)).collect();
     let marks = topics::all_watermarks(kafka, &all).unwrap();
     let mut missing: i64 = marks.iter().map(|marks| marks.high).sum();
-    let mut sequences: Vec<_> = starts.iter().map(|_| Sequence::start()).collect();
+    let mut sequences: Vec<_> = starts.iter().map(|_| Sequence::default()).collect();
     let mut users = BTreeMap::new();
     let reader = Reader::open(kafka, &starts).unwrap();
     while missing > 0 {

@@ -3,7 +3,7 @@
 use daybook_event::envelope::OpenError;
 use daybook_event::sequence::SequenceError;
 use daybook_kafka::Record;
-use daybook_stream::{Placed, RecordView, Refusal, Unowned};
+use daybook_stream::{Discontinuity, Placed, RecordView, Unowned};
 use uuid::Uuid;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,9 +70,9 @@ pub(crate) fn view<'r>(record: &'r Record<'_>) -> RecordView<'r> {
     RecordView { offset: record.offset(), key: record.key(), value: record.value() }
 }
 
-impl From<Refusal> for IncomingFault {
-    fn from(refusal: Refusal) -> Self {
-        let Refusal { id, error } = refusal;
+impl From<Discontinuity> for IncomingFault {
+    fn from(refusal: Discontinuity) -> Self {
+        let Discontinuity { id, error } = refusal;
         Self::Sequence { id, source: error }
     }
 }

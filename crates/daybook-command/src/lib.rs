@@ -5,9 +5,6 @@
 //! the journal the relay of `outbox` brings the events to Kafka, as long as `fencing` finds nobody else in force.
 //! One thread writes; everything else reads or waits. A domain is an implementation of [`Aggregate`] and a route table.
 
-// What users read is the facade `daybook`.
-#![allow(missing_docs)]
-
 mod aggregate;
 mod command;
 pub mod command_line;

@@ -106,8 +106,8 @@ impl LogWatch {
     }
 
     fn check(&self, monitor: &mut BrokerMonitor) {
-        let own = monitor.look(&[(self.own.topic, self.own.partitions)]);
-        let followed = monitor.look(&self.followed.topics());
+        let own = monitor.check(&[(self.own.topic, self.own.partitions)]);
+        let followed = monitor.check(&self.followed.topics());
         self.metrics.topic_faults.set((own.len() + followed.len()) as u64);
         self.positions.set_log_fault(sentence(&own));
         self.followed.set_faults(followed);

@@ -42,7 +42,7 @@ impl<'a> Cursor<'a> {
         (self.rest == constant).then_some(())
     }
 
-    /// Goes past `constant` if it comes next, and tells whether it did.
+    /// Goes past `constant` if it comes next, and returns whether it did.
     #[inline]
     pub fn skip<const N: usize>(&mut self, constant: &[u8; N]) -> bool {
         match self.rest.strip_prefix(constant) {

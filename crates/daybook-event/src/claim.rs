@@ -4,7 +4,7 @@
 //! claim takes a partition over, and from there on records of lower epochs count for nothing ([`crate::sequence`]).
 //!
 //! A claim is a CloudEvent of the type [`CLAIMED`]. It is no event of any aggregate: it has no position, so that positions
-//! stay contiguous whoever writes.
+//! stay contiguous whichever process writes.
 
 use std::borrow::Cow;
 

@@ -1,9 +1,9 @@
 //! Whether the log is still the one that a reader follows, asked again and again beside the reader. Pure: the caller looks at records.
 //!
-//! A log that was made anew, or another cluster's, may have as many records as the one that was read. No event of it is applied
-//! ([`crate::sequence`]), but what looks repeated or superseded is skipped, and the reader would wait at its end and say that it has all.
+//! A log that was recreated, or another cluster's, may have as many records as the one that was read. No event of it is applied
+//! ([`crate::sequence`]), but what looks repeated or fenced is skipped, and the reader would wait at its end and say that it has all.
 //! So would it in the own log, filled again by its service: what was read behind the event applied last, mere claims, has raised the
-//! epoch in force. And a client that hangs does not say so. Whoever has a doubt looks for its place again ([`crate::place`]).
+//! epoch in force. And a client that hangs does not say so. A reader with a doubt looks for its place again ([`crate::place`]).
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -24,7 +24,7 @@ pub struct Followed {
     pub next_offset: i64,
     /// First offset that the log holds.
     pub low: i64,
-    /// The log's end offset, asked for after `reading` was looked at.
+    /// The log's end offset, asked for after `reading` was taken.
     pub high: i64,
     pub reading: Reading,
 }
@@ -35,7 +35,7 @@ pub struct Reading {
     /// How often it has come to the end; none before the first time. What lies between the offset that is noted and the end may be no
     /// record, or one that is not noted yet.
     pub ended: Option<u64>,
-    /// What tells whether the log is still the same.
+    /// What shows whether the log is still the same.
     pub counted: Counted,
 }
 
@@ -96,7 +96,7 @@ impl Readings {
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Looked {
+struct Snapshot {
     since: Instant,
     next_offset: i64,
     ended: Option<u64>,
@@ -105,15 +105,15 @@ struct Looked {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Doubt {
-    #[error("nothing was read of it for long, although it has more")]
+    #[error("it has more records, but none was read for a long time")]
     Unread,
-    #[error("it does not have what was read of it where it was")]
+    #[error("the record that was read last is no longer at its offset")]
     Moved,
 }
 
 #[derive(Debug, Clone)]
 pub struct Doubts {
-    looked: Vec<Option<Looked>>,
+    snapshots: Vec<Option<Snapshot>>,
     /// Per partition: the last record that the log was asked for and had.
     had: Vec<Option<(i64, Stamp)>>,
     asked_at: Instant,
@@ -121,12 +121,12 @@ pub struct Doubts {
 
 impl Doubts {
     pub fn begin(now: Instant) -> Self {
-        Self { looked: Vec::new(), had: Vec::new(), asked_at: now }
+        Self { snapshots: Vec::new(), had: Vec::new(), asked_at: now }
     }
 
     /// The first doubt, and the index of its partition. `partitions` has none where nobody answers; `stamps` is asked for records by index
     /// in it and offset, one of each partition at a time, and gives their stamps (see [`crate::place::stamp`]); but every [`ASKED_EVERY`] only.
-    pub fn look<E>(
+    pub fn check<E>(
         &mut self,
         now: Instant,
         partitions: &[Option<Followed>],
@@ -180,12 +180,12 @@ impl Doubts {
         Ok(None)
     }
 
-    /// The first partition of which nothing was read for so long; it is told once in that time.
+    /// The first partition of which nothing was read for so long; it is reported once in that time.
     fn unread(&mut self, now: Instant, partitions: &[Option<Followed>]) -> Option<usize> {
-        self.looked.resize(partitions.len(), None);
+        self.snapshots.resize(partitions.len(), None);
         let mut found = None;
-        for (index, (of, looked)) in partitions.iter().zip(&mut self.looked).enumerate() {
-            if let (Some(of), Some(before)) = (of, &*looked)
+        for (index, (of, snapshot)) in partitions.iter().zip(&mut self.snapshots).enumerate() {
+            if let (Some(of), Some(before)) = (of, &*snapshot)
                 && of.waits(before)
             {
                 if now.saturating_duration_since(before.since) < UNREAD_MAX {
@@ -193,13 +193,13 @@ impl Doubts {
                 }
                 found = found.or(Some(index));
             }
-            let noted = |of: &Followed| Looked {
+            let noted = |of: &Followed| Snapshot {
                 since: now,
                 next_offset: of.next_offset,
                 ended: of.reading.ended,
                 high: of.high,
             };
-            *looked = of.as_ref().map(noted);
+            *snapshot = of.as_ref().map(noted);
         }
         found
     }
@@ -214,7 +214,7 @@ impl Followed {
     }
 
     /// Whether nothing was read since, and there is more.
-    fn waits(&self, before: &Looked) -> bool {
+    fn waits(&self, before: &Snapshot) -> bool {
         let end_read = if before.ended.is_some() { before.high } else { self.next_offset };
         (self.next_offset, self.reading.ended) == (before.next_offset, before.ended) && end_read < self.high
     }

@@ -76,7 +76,7 @@ impl fmt::Display for Source<'_> {
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum OpenError {
-    #[error("the record has no value; a tombstone does not belong into an event topic")]
+    #[error("the record has no value; a tombstone does not belong in an event topic")]
     NoValue,
     #[error("the value is not UTF-8 from byte {at} on")]
     NotUtf8 { at: usize },

@@ -3,9 +3,6 @@
 //! Everything here is pure: no clock, no randomness, no I/O, no Kafka. It knows CloudEvents, positions, epochs and HTTP's
 //! error bodies, and no domain: which events there are is a type that implements [`event_data::EventData`].
 
-// What users read is the facade `daybook`.
-#![allow(missing_docs)]
-
 pub mod canonical;
 pub mod claim;
 #[doc(hidden)]

@@ -1,11 +1,11 @@
-//! The place in a partition where a reader goes on, found by position. Pure: the caller looks at records.
+//! The place in a partition where a reader resumes, found by position. Pure: the caller looks at records.
 //!
 //! A checkpoint names an offset and a position. The offset is right as long as the log is what it was, which the event
 //! before it shows: it is the one that was applied last. A log that lost its end and got it again has every event at its
 //! position, but perhaps at another offset, and other writers may have been in force in it. So it is read from its
 //! beginning, and the check of positions ([`crate::sequence`]) skips what was applied. Before that, it must be there
-//! again: a look at its last event, before claims of writers and whatever else is none, tells whether its end is still missing. So
-//! neither a topic that was made anew nor another cluster's counts as healed before it has as many events.
+//! again: a look at its last event, before claims of writers and whatever else is none, shows whether its end is still missing. So
+//! neither a topic that was recreated nor another cluster's counts as healed before it has as many events.
 
 use uuid::Uuid;
 
@@ -23,14 +23,14 @@ pub struct Compared {
 pub enum Place {
     /// Read from this offset on.
     At(i64),
-    /// The log ends before what was applied: its end is lost, or it was made anew. Look again later.
+    /// The log ends before what was applied: its end is lost, or it was recreated. Look again later.
     Lost,
 }
 
 /// What to do next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
-    /// Look at the record at this offset, and tell [`Search::saw`].
+    /// Look at the record at this offset, and report it to [`Search::saw`].
     Look(i64),
     Found(Place),
 }
@@ -78,7 +78,7 @@ pub fn stamp(value: Option<&[u8]>, headers: impl FnOnce() -> Vec<(String, Vec<u8
     event(value, headers).map(|(_, stamp)| stamp).or_else(claim)
 }
 
-/// Records that are looked at one by one behind the last event, before the search goes on in leaps: claims of writers, mostly.
+/// Records that are looked at one by one behind the last event, before the search continues in leaps: claims of writers, mostly.
 const LOOKS_MAX: u32 = 64;
 
 /// The search for one partition's place.
@@ -136,7 +136,7 @@ impl Search {
             {
                 self.step = Step::Found(Place::At(next_offset));
             }
-            // Another event at this position is read again, so that the check of positions tells the fork; and the same one of another
+            // Another event at this position is read again, so that the check of positions finds the fork; and the same one of another
             // writer, so that it is known which one is in force.
             (LooksAt::Mark, Some((position, _))) if is_last(position) => {
                 self.step = Step::Found(Place::At(self.compared.low));

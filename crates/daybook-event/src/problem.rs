@@ -61,7 +61,7 @@ impl Problem {
         }
     }
 
-    /// What tells it from problems of other kinds.
+    /// What distinguishes it from problems of other kinds.
     pub fn slug(&self) -> &str {
         let slug = self.kind.strip_prefix(PATH).or_else(|| self.kind.strip_prefix(PATH_BEFORE));
         slug.unwrap_or(&self.kind)

@@ -2,17 +2,17 @@
 //! writer they come from.
 //!
 //! One rule for every reader of the log, the read model and service C's own tables alike. In a partition the highest
-//! epoch of a writer that was met so far is in force. A record of a lower one is superseded, and so is a claim
-//! ([`crate::claim`]) of an epoch that is not higher: its writer was shut out by a later one before it came to lie here.
+//! epoch of a writer that was met so far is in force. A record of a lower one is fenced, and so is a claim
+//! ([`crate::claim`]) of an epoch that is not higher: a later one had fenced its writer before it was written here.
 //! It is skipped. Of the rest, an event is applied if its position is the next one; it is a duplicate if that position has
 //! been applied with the same id; anything else is evidence that the log is not what was written, and stops the reader.
 //!
-//! Positions alone do not tell one log from another: a topic that was made anew, or another cluster's, may go on where this
-//! one stood. So each event names the one before it, and a partition's first event the log that it belongs to: an id that all
+//! Positions alone do not tell one log from another: a topic that was recreated, or another cluster's, may continue where
+//! this one stood. So each event names the one before it, and a partition's first event the log that it belongs to: an id that all
 //! partitions of a topic share. An event that names another one is not applied, whenever and wherever the reader was led
 //! astray. Events that name none, of programs from before there were links or of others, are taken by their positions.
 //!
-//! What is in force at a place follows from all that lies before it. So a reader that goes on from a checkpoint goes on
+//! What is in force at a place follows from all that lies before it. So a reader that resumes from a checkpoint resumes
 //! right behind the event that it applied last, with the epoch that was in force there.
 
 use std::collections::VecDeque;
@@ -53,8 +53,8 @@ pub struct Reached {
 pub enum Verdict {
     Apply,
     Duplicate,
-    /// Its writer has been superseded by another one. Skip it.
-    Superseded,
+    /// Its writer has been fenced by a later one. Skip it.
+    Fenced,
     /// It is no event: a writer claims the partition, and is in force from here on.
     Claim,
 }
@@ -69,13 +69,13 @@ pub enum SequenceError {
     )]
     Gap { expected: u64, found: u64, set_aside: u64 },
     #[error(
-        "fork: position {position} was applied as event {applied}, and now comes as event {found}: two writers wrote this partition, the \
-         topic was made anew, or this is another cluster"
+        "fork: position {position} was applied as event {applied}, and now appears as event {found}: two writers wrote this partition, \
+         the topic was recreated, or this is another cluster"
     )]
     Fork { position: u64, applied: Uuid, found: Uuid },
     #[error(
-        "another log: the event at position {position} comes behind {expected} in the log that was read, and names {found}: the \
-         topic was made anew, or this is another cluster"
+        "another log: the event at position {position} follows {expected} in the log that was read, but names {found}: the topic \
+         was recreated, or this is another cluster"
     )]
     OtherLog { position: u64, expected: Uuid, found: Uuid },
 }
@@ -88,10 +88,6 @@ fn not_filled(set_aside: u64) -> String {
 }
 
 impl Sequence {
-    pub fn start() -> Self {
-        Self::default()
-    }
-
     pub fn resume(reached: Reached) -> Self {
         let Reached { offset, epoch, next_position, last_id, log_id } = reached;
         let recent = last_id.into_iter().collect();
@@ -103,9 +99,9 @@ impl Sequence {
         Reached { offset, epoch, next_position: self.next, last_id: self.last_id(), log_id: self.log_id }
     }
 
-    /// Reading goes on at `offset`. Anywhere but right behind the event applied last, the log is not the one that was
+    /// Reading resumes at `offset`. Anywhere but right behind the event applied last, the log is not the one that was
     /// read, and what is in force in it follows from reading it from its beginning, which is expected then.
-    pub fn go_on_at(&mut self, offset: i64) {
+    pub fn seek(&mut self, offset: i64) {
         if self.behind.0 != offset {
             self.behind = (offset, 0);
         }
@@ -136,7 +132,7 @@ impl Sequence {
     }
 
     pub fn check_claim(&self, epoch: u32) -> Verdict {
-        if epoch > self.epoch { Verdict::Claim } else { Verdict::Superseded }
+        if epoch > self.epoch { Verdict::Claim } else { Verdict::Fenced }
     }
 
     /// Judges an event without changing anything.
@@ -149,7 +145,7 @@ impl Sequence {
         previous_id: Option<Uuid>,
     ) -> Result<Verdict, SequenceError> {
         if epoch < self.epoch {
-            return Ok(Verdict::Superseded);
+            return Ok(Verdict::Fenced);
         }
         if position == self.next {
             let before = if self.next == 0 { self.log_id } else { self.last_id() };
@@ -172,7 +168,7 @@ impl Sequence {
     /// Notes what was made of the record at `offset`.
     pub fn pass(&mut self, verdict: Verdict, epoch: u32, id: Uuid, offset: i64) {
         // A repetition puts no writer in force: its own writer's claim did, long ago. Else a copy with another epoch would fence
-        // whoever writes, without a claim that could be noticed.
+        // the present writer, without a claim that could be noticed.
         if verdict != Verdict::Duplicate {
             self.epoch = self.epoch.max(epoch);
         }

@@ -85,7 +85,7 @@ impl fmt::Display for Token {
 impl FromStr for Token {
     type Err = TokenError;
 
-    /// Of each partition the highest position counts: whoever waits for it waits for all before it.
+    /// Of each partition the highest position counts: a wait for it is a wait for all before it.
     fn from_str(text: &str) -> Result<Self, TokenError> {
         let mut positions: Vec<TokenPosition> = Vec::new();
         let mut found: HashMap<(&str, i32), usize> = HashMap::new();

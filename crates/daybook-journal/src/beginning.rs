@@ -38,12 +38,12 @@ impl Default for Settings {
 #[derive(Debug, Clone)]
 pub struct Beginning<'a> {
     pub identity: &'a Identity,
-    /// Of a journal that is made anew: its id.
+    /// Of a new journal: its id.
     pub new_id: Uuid,
-    /// Of a journal that is made anew: where each partition stands before its first record.
+    /// Of a new journal: where each partition stands before its first record.
     pub initial: &'a [PartitionState],
     /// What the log has of each partition; empty if it was not looked at. Where that is more than the journal has, the
-    /// journal goes on behind it, and the positions between are in none of its records.
+    /// journal continues behind it, and the positions between are in none of its records.
     pub in_log: &'a [LogEnd],
     pub now_ms: u64,
 }
@@ -57,7 +57,7 @@ pub struct LogEnd {
 }
 
 impl LogEnd {
-    /// A partition goes on behind what the log has if that is more.
+    /// A partition continues behind what the log has if that is more.
     fn raise(&self, state: &mut PartitionState) {
         if self.next > state.next {
             (state.next, state.last_id, state.acknowledged) = (self.next, self.last_id, self.next);
@@ -70,15 +70,13 @@ impl Found {
     ///
     /// A torn end may have been acknowledged nevertheless: the caller knows, by its index and by the log. It compares them
     /// with [`Found::last_number`] and [`Found::partitions`] before.
-    ///
-    /// # Errors
-    /// If the journal belongs to somebody else, or cannot be written.
+    /// Errors: If the journal belongs to another service, or cannot be written.
     pub fn begin(mut self, beginning: &Beginning<'_>, settings: &Settings) -> Result<Journal, OpenError> {
         self.check_identity(beginning.identity)?;
         let segment_bytes = settings.segment_bytes.next_multiple_of(BLOCK_BYTES as u64);
         let directory = &self.directory.clone();
         let io = |doing| move |source| io_error(directory, doing, source);
-        directory.make().map_err(io("be made"))?;
+        directory.make().map_err(io("be created"))?;
         let (header, replaces) = (self.next_header(beginning), self.replaces_newest());
         let (begin, copied) = self.first_blocks(&header);
         let fresh_bytes = self.spare(segment_bytes, begin.len() as u64).map_err(io("take a new segment"))?;
@@ -86,7 +84,7 @@ impl Found {
         let file =
             self.directory.begin_segment(spare, header.segment, &begin).map_err(io("begin a segment"))?;
         // The record that says what is not needed may have been the unsure one.
-        self.remove_unneeded(header.segment).map_err(io("be freed of what is not needed"))?;
+        self.remove_unneeded(header.segment).map_err(io("remove segments that are not needed"))?;
         if replaces {
             self.segments.pop();
         }
@@ -166,7 +164,7 @@ impl Found {
 
     fn check_identity(&self, expected: &Identity) -> Result<(), OpenError> {
         match self.identity() {
-            Some(found) if !found.goes_on_as(expected) => Err(OpenError::Identity {
+            Some(found) if !found.may_become(expected) => Err(OpenError::Identity {
                 path: self.directory.path().to_owned(),
                 found: Box::new(found.clone()),
                 expected: Box::new(expected.clone()),
@@ -203,7 +201,7 @@ impl Found {
         header
     }
 
-    /// The header of a segment that goes on where the journal ends.
+    /// The header of a segment that continues where the journal ends.
     fn header_behind(&self, beginning: &Beginning<'_>) -> Header {
         let Beginning { identity, new_id, now_ms, .. } = *beginning;
         let Some((last, newest)) = self.segments.last().zip(self.newest.as_ref()) else {

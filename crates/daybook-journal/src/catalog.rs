@@ -10,14 +10,14 @@ use crate::directory::read_content;
 use crate::footer::{Footer, PartitionEvents, Run};
 use crate::frame::{BLOCK_BYTES, Frame, Kind};
 use crate::keys::{KeyAt, Keys};
-use crate::places::Places;
+use crate::locations::Locations;
 use crate::reader::Recent;
 use crate::record::Event;
 use crate::scan::Scanned;
 use crate::segment::PartitionState;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Place {
+pub struct Location {
     pub segment: u64,
     pub block: u32,
 }
@@ -75,7 +75,7 @@ impl Segment {
 #[derive(Debug, Default)]
 pub(crate) struct Catalog {
     pub(crate) segments: BTreeMap<u64, Segment>,
-    places: Vec<Places>,
+    locations: Vec<Locations>,
     keys: Keys,
     /// Of all segments.
     bytes: u64,
@@ -87,9 +87,9 @@ pub(crate) struct Catalog {
 
 impl Catalog {
     pub(crate) fn new(partitions: usize, recent_bytes_max: usize) -> Self {
-        let places = (0..partitions).map(|_| Places::default()).collect();
+        let locations = (0..partitions).map(|_| Locations::default()).collect();
         let event_bytes = vec![0; partitions];
-        Self { places, event_bytes, recent: Recent::new(recent_bytes_max), ..Self::default() }
+        Self { locations, event_bytes, recent: Recent::new(recent_bytes_max), ..Self::default() }
     }
 
     /// Makes room for so many keys at once.
@@ -100,8 +100,8 @@ impl Catalog {
     /// Takes a segment in. Of a record that lies in two segments the later one counts.
     pub(crate) fn add(&mut self, mut segment: Segment) {
         let number = segment.footer.segment;
-        for (places, events) in self.places.iter_mut().zip(&segment.footer.partitions) {
-            events.runs.iter().for_each(|run| places.put(number, run));
+        for (locations, events) in self.locations.iter_mut().zip(&segment.footer.partitions) {
+            events.runs.iter().for_each(|run| locations.put(number, run));
         }
         self.keys.extend(number, segment.footer.keys.iter().copied());
         if segment.closed {
@@ -118,22 +118,22 @@ impl Catalog {
     pub(crate) fn appended(&mut self, scanned: &Scanned, events: &Events) {
         let Some(mut newest) = self.segments.last_entry() else { return };
         let segment = newest.get_mut();
-        let place = Place { segment: segment.footer.segment, block: scanned.block };
+        let location = Location { segment: segment.footer.segment, block: scanned.block };
         let runs = note(&mut segment.footer, scanned, events);
         segment.end = scanned.block + scanned.frame.blocks();
         segment.key_count += scanned.record.group.keys.len();
         for (partition, run) in runs {
-            self.places[partition].put(place.segment, &run);
+            self.locations[partition].put(location.segment, &run);
             self.event_bytes[partition] += u64::from(run.bytes);
         }
         let keys = &scanned.record.group.keys;
-        self.keys.extend(place.segment, keys.iter().map(|key| (key.hash, place.block)));
-        self.recent.put(place, events);
+        self.keys.extend(location.segment, keys.iter().map(|key| (key.hash, location.block)));
+        self.recent.put(location, events);
     }
 
     /// The events of a record that was appended lately.
-    pub(crate) fn recent(&self, place: Place) -> Option<Events> {
-        self.recent.get(place)
+    pub(crate) fn recent(&self, location: Location) -> Option<Events> {
+        self.recent.get(location)
     }
 
     pub(crate) fn recent_bytes_max(&self) -> usize {
@@ -152,10 +152,10 @@ impl Catalog {
     /// Forgets a segment, which is about to be removed. `keys` are its keys if they are known.
     pub(crate) fn remove(&mut self, number: u64, keys: Option<&[KeyAt]>) {
         let Some(segment) = self.segments.remove(&number) else { return };
-        let partitions = self.places.iter_mut().zip(&mut self.event_bytes).zip(&segment.footer.partitions);
-        for ((places, bytes), events) in partitions {
+        let partitions = self.locations.iter_mut().zip(&mut self.event_bytes).zip(&segment.footer.partitions);
+        for ((locations, bytes), events) in partitions {
             *bytes -= events.bytes;
-            places.forget(number, &events.runs);
+            locations.forget(number, &events.runs);
         }
         self.bytes -= segment.bytes;
         match keys {
@@ -165,17 +165,17 @@ impl Catalog {
     }
 
     /// The record that has `position`, if it is kept.
-    pub(crate) fn events_at(&self, partition: usize, position: u64) -> Option<Place> {
-        self.places.get(partition)?.at(position)
+    pub(crate) fn events_at(&self, partition: usize, position: u64) -> Option<Location> {
+        self.locations.get(partition)?.at(position)
     }
 
     /// Of these positions of a partition, those that no record has.
     pub(crate) fn missing(&self, partition: usize, positions: Range<u64>) -> Vec<Range<u64>> {
-        self.places.get(partition).map_or_else(Vec::new, |places| places.missing(positions))
+        self.locations.get(partition).map_or_else(Vec::new, |locations| locations.missing(positions))
     }
 
     pub(crate) fn kept_from(&self, partition: usize) -> Option<u64> {
-        self.places.get(partition)?.first()
+        self.locations.get(partition)?.first()
     }
 
     /// Numbers of the records that count in a segment: of one that lies in two segments the later copy does.
@@ -185,7 +185,7 @@ impl Catalog {
         self.segments.get(&segment).map_or(0, start)..newer.map_or(u64::MAX, |(_, newer)| start(newer))
     }
 
-    pub(crate) fn key(&self, hash: &[u8; 16]) -> Option<Place> {
+    pub(crate) fn key(&self, hash: &[u8; 16]) -> Option<Location> {
         self.keys.get(hash)
     }
 

@@ -176,7 +176,7 @@ pub(crate) fn close_segment(file: &File, end_block: u32, footer: &Footer) -> io:
 /// How a disk says that it cannot give what it has.
 const EIO: i32 = 5;
 
-/// Whether an error is how a disk, or somebody who changed its files, says that bytes are gone.
+/// Whether an error is how a disk, or a process that changed its files, says that bytes are gone.
 pub(crate) fn is_unreadable(error: &io::Error) -> bool {
     use io::ErrorKind::{IsADirectory, UnexpectedEof};
     error.raw_os_error() == Some(EIO) || matches!(error.kind(), IsADirectory | UnexpectedEof)
@@ -198,7 +198,7 @@ pub(crate) fn read_content(file: &File, lenient: bool) -> io::Result<Vec<u8>> {
     Ok(content)
 }
 
-/// The bytes of the record that begins at `byte` of a segment, as far as its first block tells how many there are.
+/// The bytes of the record that begins at `byte` of a segment, as far as its first block says how many there are.
 pub(crate) fn read_record(file: &File, byte: u64) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; BLOCK_BYTES];
     file.read_exact_at(&mut bytes, byte)?;

@@ -15,7 +15,7 @@ fn remedy(error: &io::Error) -> &'static str {
         Some(code) if TOO_MANY_FILES.contains(&code) => {
             "the limit of open files was reached: raise it (`ulimit -n`; where the whole system says so, `sysctl fs.file-max`)"
         }
-        _ => "see that the disk has room and may be written",
+        _ => "check that the disk has room and may be written",
     }
 }
 
@@ -25,17 +25,17 @@ pub enum OpenError {
     Io { path: PathBuf, doing: &'static str, source: io::Error },
     #[error("{} is not a file of a journal; move it away", path.display())]
     Foreign { path: PathBuf },
-    #[error("the journal in {} lacks segment {segment}, which was needed; bring the file back from where it went", path.display())]
+    #[error("the journal in {} lacks segment {segment}, which is needed; restore that file", path.display())]
     Missing { path: PathBuf, segment: u64 },
     #[error("{} at byte {byte}: {damaged}", path.display())]
     Segment { path: PathBuf, byte: u64, damaged: Damaged },
     #[error("{} at byte {byte}: record {number} was acknowledged and is damaged ({damaged}): {proof}", path.display())]
     Acknowledged { path: PathBuf, byte: u64, number: u64, damaged: Damaged, proof: String },
-    #[error("{} does not go on where the segment before it ends, at record {number}: it is a copy of another time", path.display())]
+    #[error("{} does not continue the segment before it at record {number}: it is a copy from another time", path.display())]
     Line { path: PathBuf, number: u64 },
     #[error(
-        "the journal in {} belongs to {found:?}, and this process has {expected:?}; use the version that wrote it last, and the \
-         settings it had", path.display()
+        "the journal in {} belongs to {found:?}, but this process is {expected:?}; use the version that wrote it last, with its \
+         settings", path.display()
     )]
     Identity { path: PathBuf, found: Box<Identity>, expected: Box<Identity> },
 }

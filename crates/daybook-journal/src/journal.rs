@@ -120,9 +120,7 @@ impl Journal {
     }
 
     /// Appends a group and returns its number once it is on the disk.
-    ///
-    /// # Errors
-    /// [`AppendError::Failed`] if that is not known; every other error says that nothing was written.
+    /// Errors: [`AppendError::Failed`] if that is not known; every other error says that nothing was written.
     pub fn append(&mut self, group: Group, now_ms: u64) -> Result<u64, AppendError> {
         Ok(self.append_for_index(group, now_ms)?.number)
     }
@@ -205,7 +203,7 @@ impl Journal {
         Ok(self.written(frame, group))
     }
 
-    /// What lies in a file that somebody has removed or cut, no start would find.
+    /// No start would find what lies in a file that another process has removed or cut.
     fn check_place(&self) -> io::Result<()> {
         let path = self.shared.directory.segment(self.live.segment);
         let written = self.live.file.metadata()?;
@@ -220,7 +218,10 @@ impl Journal {
             Some(_) if written.len() < u64::from(self.live.blocks) * BLOCK_BYTES as u64 => "cut",
             Some(_) => return Ok(()),
         };
-        Err(io::Error::other(format!("somebody has {done} {} while it was written", path.display())))
+        Err(io::Error::other(format!(
+            "another process has {done} {} while this one wrote it",
+            path.display()
+        )))
     }
 
     fn fail(&mut self, doing: &'static str, source: io::Error) -> AppendError {

@@ -1,14 +1,14 @@
 //! Which record has the outcome under an idempotency key: the one table in memory that is as large as what is remembered.
 //!
-//! A key takes its hash and eight bytes for its place here, and nothing else: what a segment's keys are is read from its
-//! footer when it goes. The table doubles when it is seven eighths full, so a million keys take 2^21 places of 25 bytes:
+//! A key takes its hash and eight bytes for its location here, and nothing else: what a segment's keys are is read from its
+//! footer when it goes. The table doubles when it is seven eighths full, so a million keys take 2^21 locations of 25 bytes:
 //! 52 MB, and half as much again for a moment when the 917,505th comes. Measured with a million keys in 50,000 records of
 //! 60 segments: a process that opens such a journal grows by 68 MB all told, and one that wrote it by 74 MB, of which 8 MB
 //! are recent events.
 
 use std::collections::HashMap;
 
-use crate::catalog::Place;
+use crate::catalog::Location;
 
 /// A key, and the block of the record that has its outcome.
 pub(crate) type KeyAt = ([u8; 16], u32);
@@ -47,12 +47,12 @@ impl Keys {
         self.records.extend(keys.map(|(hash, block)| (hash, Short { segment, block })));
     }
 
-    pub(crate) fn get(&self, hash: &[u8; 16]) -> Option<Place> {
+    pub(crate) fn get(&self, hash: &[u8; 16]) -> Option<Location> {
         self.records.get(hash).map(|record| self.long(record))
     }
 
-    fn long(&self, record: &Short) -> Place {
-        Place { segment: self.base + u64::from(record.segment), block: record.block }
+    fn long(&self, record: &Short) -> Location {
+        Location { segment: self.base + u64::from(record.segment), block: record.block }
     }
 
     /// Forgets those of a segment's keys that no later segment has.
@@ -96,10 +96,10 @@ mod tests {
     fn the_later_record_of_a_key_counts_and_stays_when_the_earlier_one_goes() {
         let is_as_it_should_be = |keys: &Keys| {
             assert_eq!((keys.get(&[1; 16]), keys.len()), (None, 2));
-            assert_eq!(keys.get(&[2; 16]), Some(Place { segment: (1 << 40) + 1, block: 1 }));
-            assert_eq!(keys.get(&[3; 16]), Some(Place { segment: (1 << 40) + 1, block: 2 }));
+            assert_eq!(keys.get(&[2; 16]), Some(Location { segment: (1 << 40) + 1, block: 1 }));
+            assert_eq!(keys.get(&[3; 16]), Some(Location { segment: (1 << 40) + 1, block: 2 }));
         };
-        assert_eq!(keys().get(&[1; 16]), Some(Place { segment: 1 << 40, block: 3 }));
+        assert_eq!(keys().get(&[1; 16]), Some(Location { segment: 1 << 40, block: 3 }));
         let (mut known, mut unknown) = (keys(), keys());
         known.forget(1 << 40, &[([1; 16], 3), ([2; 16], 4)]);
         is_as_it_should_be(&known);

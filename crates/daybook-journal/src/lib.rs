@@ -18,9 +18,6 @@
 //!
 //! The bytes are described in `FORMAT.md` beside this crate's manifest.
 
-// What users read is the facade `daybook`.
-#![allow(missing_docs)]
-
 mod beginning;
 mod catalog;
 mod directory;
@@ -31,8 +28,8 @@ mod footer;
 mod frame;
 mod journal;
 mod keys;
+mod locations;
 mod open;
-mod places;
 mod print;
 mod reader;
 mod record;
@@ -41,7 +38,7 @@ mod scan;
 mod segment;
 
 pub use beginning::{Beginning, LogEnd, Settings};
-pub use catalog::{Events, Place};
+pub use catalog::{Events, Location};
 pub use errors::{AppendError, OpenError, ReadError};
 pub use fields::Damaged;
 pub use frame::{BLOCK_BYTES, Kind, RECORD_BYTES_MAX};

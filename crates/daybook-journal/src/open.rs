@@ -41,6 +41,7 @@ pub enum Tail {
 pub struct Found {
     pub(crate) directory: Directory,
     pub(crate) newest: Option<Newest>,
+    /// From the oldest on.
     pub(crate) segments: Vec<Segment>,
     pub(crate) tail: Tail,
     damage: Vec<Damage>,
@@ -67,23 +68,19 @@ pub(crate) struct Newest {
 
 /// Looks at a directory without changing anything; one that does not exist holds nothing. Segments before the newest one may
 /// be damaged or missing: [`Found::damage`] says so, and whether what was lost is needed the caller finds out.
-///
-/// # Errors
-/// If the newest segment cannot be read up to its end, or segments do not belong behind each other.
+/// Errors: If the newest segment cannot be read up to its end, or segments do not belong behind each other.
 pub fn find(path: &Path) -> Result<Found, OpenError> {
-    look(path, false)
+    read_at(path, false)
 }
 
 /// As [`find`], for who takes over what can still be read and never writes: what is foreign is passed over as well. Records have
-/// numbers, so that what is lacking between them can be told.
-///
-/// # Errors
-/// If the file system does not do as asked.
+/// numbers, so that what is lacking between them is known.
+/// Errors: If the file system does not do as asked.
 pub fn find_readable(path: &Path) -> Result<Found, OpenError> {
-    look(path, true)
+    read_at(path, true)
 }
 
-fn look(path: &Path, lenient: bool) -> Result<Found, OpenError> {
+fn read_at(path: &Path, lenient: bool) -> Result<Found, OpenError> {
     let directory = Directory::new(path);
     let listing = directory.list().map_err(|source| io_error(&directory, "be listed", source))?;
     if let Some(path) = listing.foreign.into_iter().next().filter(|_| !lenient) {
@@ -145,16 +142,7 @@ impl Found {
         &self.tail
     }
 
-    /// Segments from the oldest on: number, numbers of the records, bytes, and whether it is closed.
-    pub(crate) fn segments(&self) -> &[Segment] {
-        &self.segments
-    }
-
-    pub(crate) fn directory(&self) -> &Directory {
-        &self.directory
-    }
-
-    /// Number of the last segment, if nothing of it can be read or it is gone: what it held nobody can tell.
+    /// Number of the last segment, if nothing of it can be read or it is gone: what it held is not known.
     #[must_use]
     pub fn unreadable_end(&self) -> Option<u64> {
         let read = self.segments.last().map_or(0, |last| last.footer.segment);
@@ -241,7 +229,7 @@ impl Found {
                 let content = read_content(&file, self.lenient || !is_newest).map_err(failed)?;
                 let scanned = match scan_open(&content, begin, &header, &path, false) {
                     Err(error) => {
-                        // What the newest one has lost, no header behind it tells.
+                        // What the newest one has lost, no header behind it says.
                         self.pass_over(number, is_newest, error)?;
                         scan_open(&content, begin, &header, &path, true)
                     }
@@ -304,10 +292,10 @@ impl Found {
         }
         let (Some(before), Some(newest)) = (self.segments.last(), &self.newest) else { return Ok(()) };
         let (before_number, end) = (before.footer.segment, before.footer.numbers.end);
-        let goes_on = header.first_number == end && header.prior == before.footer.last_sum;
+        let continues = header.first_number == end && header.prior == before.footer.last_sum;
         let copies = header.first_number + 1 == end;
         match header.journal == newest.header.journal {
-            true if goes_on || copies => Ok(()),
+            true if continues || copies => Ok(()),
             true if header.first_number > end && (before_number + 1 != number || self.is_damaged(number)) => {
                 Ok(())
             }

@@ -46,7 +46,7 @@ pub fn print(path: &Path, out: &mut impl Write) -> Result<(), PrintError> {
 }
 
 fn segments(found: &Found, out: &mut impl Write) -> Result<(), PrintError> {
-    for segment in found.segments() {
+    for segment in &found.segments {
         let footer = &segment.footer;
         let state = if segment.closed { "closed" } else { "open" };
         let (number, bytes, numbers) = (footer.segment, segment.bytes, &footer.numbers);
@@ -55,7 +55,7 @@ fn segments(found: &Found, out: &mut impl Write) -> Result<(), PrintError> {
             "segment {number}: {state}, {bytes} bytes, records from {} before {}, index synced up to {}, oldest {}",
             numbers.start, numbers.end, footer.index_synced, footer.oldest_segment
         )?;
-        let path = found.directory().segment(number);
+        let path = found.directory.segment(number);
         let content = std::fs::read(&path);
         let doing = "be read";
         let content = content.map_err(|source| OpenError::Io { path, doing, source })?;

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, Rw
 
 use uuid::Uuid;
 
-use crate::catalog::{Catalog, Events, Place};
+use crate::catalog::{Catalog, Events, Location};
 use crate::directory::{Directory, read_footer};
 use crate::errors::ReadError;
 use crate::fields::Damaged;
@@ -92,15 +92,15 @@ impl Reader {
 
     /// The events of the record that has `position` of a partition, if it is kept.
     pub fn events(&self, partition: usize, position: u64) -> Result<Option<Events>, ReadError> {
-        // The file together with the place: the segment may be removed in the very next moment.
-        let (place, recent, file) = {
+        // The file together with the location: the segment may be removed in the very next moment.
+        let (location, recent, file) = {
             let catalog = self.shared.read();
-            let Some(place) = catalog.events_at(partition, position) else { return Ok(None) };
-            (place, catalog.recent(place), catalog.file(place.segment))
+            let Some(location) = catalog.events_at(partition, position) else { return Ok(None) };
+            (location, catalog.recent(location), catalog.file(location.segment))
         };
         let events = match recent {
             Some(events) => events,
-            None => self.read_back(place, file)?,
+            None => self.read_back(location, file)?,
         };
         let has = |event: &Event| event.partition as usize == partition && event.position == position;
         Ok(events.iter().any(has).then_some(events))
@@ -108,29 +108,29 @@ impl Reader {
 
     /// The events of a record that is not among those appended last. Who is behind asks for one record once for each
     /// partition that it has events of; mostly it is decoded for the first of them only.
-    fn read_back(&self, place: Place, file: Option<Arc<File>>) -> Result<Events, ReadError> {
-        let known = self.shared.read_back().get(place);
+    fn read_back(&self, location: Location, file: Option<Arc<File>>) -> Result<Events, ReadError> {
+        let known = self.shared.read_back().get(location);
         if let Some(events) = known {
             return Ok(events);
         }
-        let events = Arc::new(self.record_of(place, file)?.1.group.events);
-        self.shared.read_back().put(place, &events);
+        let events = Arc::new(self.record_of(location, file)?.1.group.events);
+        self.shared.read_back().put(location, &events);
         Ok(events)
     }
 
     /// What became of the request with this idempotency key, and when that was decided.
     pub fn outcome(&self, hash: &[u8; 16]) -> Result<Option<(u64, KeyOutcome)>, ReadError> {
-        let (place, file) = {
+        let (location, file) = {
             let catalog = self.shared.read();
-            let Some(place) = catalog.key(hash) else { return Ok(None) };
-            (place, catalog.file(place.segment))
+            let Some(location) = catalog.key(hash) else { return Ok(None) };
+            (location, catalog.file(location.segment))
         };
-        let record = self.record_of(place, file)?.1;
+        let record = self.record_of(location, file)?.1;
         let key = record.group.keys.into_iter().rev().find(|key| key.hash == *hash);
         Ok(key.map(|key| (record.committed_ms, key)))
     }
 
-    /// Where each partition stands behind the last record, and what Kafka has of it as far as that was told.
+    /// Where each partition stands behind the last record, and what Kafka has of it as far as that was reported.
     #[must_use]
     pub fn partitions(&self) -> Vec<PartitionState> {
         let mut states = self.shared.read().states();
@@ -169,9 +169,7 @@ impl Reader {
     }
 
     /// All records from this number on, in their order; each once.
-    ///
-    /// # Errors
-    /// What cannot be read is one error, and what comes behind it goes on.
+    /// Errors: What cannot be read is one error, and what comes behind it follows.
     pub fn records_from(&self, number: u64) -> impl Iterator<Item = Result<Record, ReadError>> + '_ {
         let segments: Vec<_> = {
             let catalog = self.shared.read();
@@ -195,8 +193,8 @@ impl Reader {
         let mut numbers = self.shared.read().numbers(segment);
         std::iter::from_fn(move || {
             while block < end && !numbers.is_empty() {
-                let place = Place { segment, block };
-                match self.record(place) {
+                let location = Location { segment, block };
+                match self.record(location) {
                     Ok((frame, record)) => {
                         block += frame.blocks();
                         numbers.start = record.number + 1;
@@ -206,9 +204,9 @@ impl Reader {
                     }
                     Err(error) => {
                         let behind = (block + 1..end)
-                            .find(|block| self.frame(Place { block: *block, ..place }).is_ok());
+                            .find(|block| self.frame(Location { block: *block, ..location }).is_ok());
                         block = behind.unwrap_or(end);
-                        let next = self.frame(Place { segment, block }).map(|frame| frame.number);
+                        let next = self.frame(Location { segment, block }).map(|frame| frame.number);
                         // A copy of what lies in the segment before is not missed.
                         let is_missed = next.as_ref().is_ok_and(|next| *next > from.max(numbers.start));
                         numbers.start = next.unwrap_or(numbers.start);
@@ -222,22 +220,22 @@ impl Reader {
         })
     }
 
-    fn frame(&self, place: Place) -> Result<Frame, ReadError> {
-        Ok(self.record(place)?.0)
+    fn frame(&self, location: Location) -> Result<Frame, ReadError> {
+        Ok(self.record(location)?.0)
     }
 
-    pub(crate) fn record(&self, place: Place) -> Result<(Frame, Record), ReadError> {
-        let file = self.shared.read().file(place.segment);
-        self.record_of(place, file)
+    pub(crate) fn record(&self, location: Location) -> Result<(Frame, Record), ReadError> {
+        let file = self.shared.read().file(location.segment);
+        self.record_of(location, file)
     }
 
     /// `file` is its segment's; none if that is not there any more.
-    fn record_of(&self, place: Place, file: Option<Arc<File>>) -> Result<(Frame, Record), ReadError> {
-        let Place { segment, block } = place;
+    fn record_of(&self, location: Location, file: Option<Arc<File>>) -> Result<(Frame, Record), ReadError> {
+        let Location { segment, block } = location;
         let path = self.shared.directory.segment(segment);
         let byte = u64::from(block) * BLOCK_BYTES as u64;
         let io = |source: io::Error| match source.kind() {
-            // Somebody has cut the file: that does not pass.
+            // Another process has cut the file: that does not pass.
             io::ErrorKind::UnexpectedEof => {
                 let damaged = Damaged { what: "a record", why: "the segment ends before it" };
                 ReadError::Damaged { path: path.clone(), byte, damaged }
@@ -256,10 +254,6 @@ impl Reader {
         }
         let record = any_record(&bytes, self.shared.id, segment);
         record.map_err(|damaged| ReadError::Damaged { path: path.clone(), byte, damaged })
-    }
-
-    pub(crate) fn catalog(&self) -> RwLockReadGuard<'_, Catalog> {
-        self.shared.read()
     }
 }
 
@@ -283,9 +277,9 @@ fn read_blocks(file: &File, to: &mut [u8], at: u64) -> io::Result<()> {
 /// The events of the records that came last.
 #[derive(Debug, Default)]
 pub(crate) struct Recent {
-    events: HashMap<Place, Events>,
+    events: HashMap<Location, Events>,
     /// In the order in which they came, each with its bytes.
-    order: VecDeque<(Place, usize)>,
+    order: VecDeque<(Location, usize)>,
     bytes: usize,
     bytes_max: usize,
 }
@@ -299,18 +293,18 @@ impl Recent {
         self.bytes_max
     }
 
-    pub(crate) fn get(&self, place: Place) -> Option<Events> {
-        self.events.get(&place).map(Arc::clone)
+    pub(crate) fn get(&self, location: Location) -> Option<Events> {
+        self.events.get(&location).map(Arc::clone)
     }
 
     /// Takes the events of a record in. What is larger than the bound is not kept, and drives nothing out.
-    pub(crate) fn put(&mut self, place: Place, events: &Events) {
+    pub(crate) fn put(&mut self, location: Location, events: &Events) {
         let bytes = events.iter().map(Event::bytes).sum();
-        if bytes > self.bytes_max || self.events.contains_key(&place) {
+        if bytes > self.bytes_max || self.events.contains_key(&location) {
             return;
         }
-        self.events.insert(place, Arc::clone(events));
-        self.order.push_back((place, bytes));
+        self.events.insert(location, Arc::clone(events));
+        self.order.push_back((location, bytes));
         self.bytes += bytes;
         while self.bytes > self.bytes_max {
             let Some((oldest, bytes)) = self.order.pop_front() else { return };

@@ -29,7 +29,7 @@ pub struct Retention {
     pub key_age_ms_min: u64,
     /// A key is forgotten then.
     pub key_age_ms_max: u64,
-    /// How far the clock was set forward lately: ages are told without it.
+    /// How far the clock was set forward lately: ages are reckoned without it.
     pub clock_ahead_ms: u64,
     /// Keys remembered at most; towards it the oldest are forgotten early. A million take 68 to 74 MB of memory.
     pub keys_max: u64,
@@ -47,9 +47,7 @@ impl Journal {
     /// Removes the oldest segment if nothing needs it, carrying what is still needed of it. Returns whether it did. Cheap
     /// where there is nothing to do, so that it may be asked often.
     /// `acknowledged` is what Kafka has, per partition.
-    ///
-    /// # Errors
-    /// If what is needed cannot be carried; the segment stays then.
+    /// Errors: If what is needed cannot be carried; the segment stays then.
     pub fn retire(
         &mut self,
         retention: &Retention,
@@ -58,13 +56,13 @@ impl Journal {
     ) -> Result<bool, RetireError> {
         let reader = self.reader();
         let aged_ms = now_ms.saturating_sub(retention.clock_ahead_ms);
-        if keys_need_a_segment(&reader.catalog(), retention) {
+        if keys_need_a_segment(&reader.shared.read(), retention) {
             // At the bound no key is taken before some are forgotten.
             let is_full = reader.keys() as u64 >= retention.keys_max;
             self.change_segment_early(is_full, now_ms)?;
         }
         // This is asked often: where nothing is to be done, it is found out without reading.
-        if !may_go(&reader.catalog(), self.synced(), retention, acknowledged, aged_ms) {
+        if !may_go(&reader.shared.read(), self.synced(), retention, acknowledged, aged_ms) {
             return Ok(false);
         }
         let most = self.carried_bytes_max();
@@ -95,7 +93,7 @@ impl Leave {
         now_ms: u64,
         most: usize,
     ) -> Result<Option<Self>, ReadError> {
-        let Some((segment, needed_from)) = worth_it(&reader.catalog(), retention, acknowledged, now_ms)
+        let Some((segment, needed_from)) = worth_it(&reader.shared.read(), retention, acknowledged, now_ms)
         else {
             return Ok(None);
         };
@@ -233,7 +231,7 @@ fn needed(
     acknowledged: &[u64],
 ) -> Result<Vec<Event>, ReadError> {
     let (bounds, is_all_sent) = {
-        let catalog = reader.catalog();
+        let catalog = reader.shared.read();
         let oldest = catalog.oldest();
         let is_sent = |(events, acknowledged): (&PartitionEvents, &u64)| {
             events.runs.iter().all(|run| run.end() <= *acknowledged)
@@ -249,12 +247,12 @@ fn needed(
             Ok(record) => record,
             // What Kafka has must not keep what is behind it from going.
             Err(error) if is_all_sent => {
-                tracing::warn!(segment, %error, "sent events of the journal cannot be read, and are kept no longer");
+                tracing::warn!(segment, %error, "sent events of the journal cannot be read and are no longer kept");
                 continue;
             }
             Err(error) => return Err(error),
         };
-        let catalog = reader.catalog();
+        let catalog = reader.shared.read();
         let wanted = |event: &Event| {
             let partition = event.partition as usize;
             let place = catalog.events_at(partition, event.position);

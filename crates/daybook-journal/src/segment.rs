@@ -23,10 +23,10 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// Whether a journal of `self` is gone on with by whoever is `other`: of one topic with as many partitions, and of the
+    /// Whether a process that is `other` may continue a journal of `self`: of one topic with as many partitions, and of the
     /// same layout or an earlier one. Whether the cluster may be another one, and what an earlier layout asks for, is for the
-    /// caller to judge; a journal that goes on has cluster and layout of whoever began with it last.
-    pub(crate) fn goes_on_as(&self, other: &Self) -> bool {
+    /// caller to judge; a journal that is continued has cluster and layout of the process that began with it last.
+    pub(crate) fn may_become(&self, other: &Self) -> bool {
         let Self { topic, cluster: _, layout, partitions } = self;
         (topic, partitions) == (&other.topic, &other.partitions) && *layout <= other.layout
     }
@@ -54,7 +54,7 @@ pub struct PartitionState {
     pub mark: Mark,
 }
 
-/// What a segment begins with: enough to go on from here if nothing older is left.
+/// What a segment begins with: enough to continue from here if nothing older is left.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Header {
     pub(crate) journal: Uuid,
@@ -157,7 +157,7 @@ pub(crate) fn finish(mut table: Vec<u8>) -> Vec<u8> {
     table
 }
 
-/// How long the table is that begins with these bytes, as far as that can be told from them.
+/// How long the table is that begins with these bytes, as far as that is known from them.
 pub(crate) fn table_bytes(begin: &[u8]) -> Option<usize> {
     let length = begin.get(8..PREFIX_BYTES)?.try_into().ok().map(u32::from_be_bytes)? as usize;
     (length <= TABLE_BYTES_MAX).then_some(length)

@@ -48,7 +48,7 @@ const FAILURE: &str = "FAIL";
 
 pub(crate) fn log_line(level: RDKafkaLogLevel, facility: &str, message: &str) {
     use RDKafkaLogLevel::{Alert, Critical, Debug, Emerg, Error, Info, Notice, Warning};
-    // Of a failure the error tells as well.
+    // The error reports a failure as well.
     let of = if facility == FAILURE { "error" } else { &format!("{level:?} {facility}") };
     let Some(more) = say(of, message) else { return };
     let message = format!("{message}{more}");
@@ -58,7 +58,7 @@ pub(crate) fn log_line(level: RDKafkaLogLevel, facility: &str, message: &str) {
             tracing::debug!(target: "librdkafka", facility, "{message}");
         }
         Emerg | Alert | Critical => tracing::error!(target: "librdkafka", facility, "{message}"),
-        // librdkafka goes on trying after what it calls an error (a refused connection, say).
+        // librdkafka keeps trying after what it calls an error (a refused connection, say).
         Error | Warning => tracing::warn!(target: "librdkafka", facility, "{message}"),
         Notice | Info => tracing::info!(target: "librdkafka", facility, "{message}"),
         Debug => tracing::debug!(target: "librdkafka", facility, "{message}"),
@@ -87,7 +87,7 @@ pub(crate) fn log_error(error: &KafkaError, reason: &str) -> bool {
     }
 }
 
-/// What went wrong, without who tells it and how often: `[thrd:NAME]: NAME: CAUSE (after …)`. Each thread of each client would
+/// What went wrong, without which thread reports it and how often: `[thrd:NAME]: NAME: CAUSE (after …)`. Each thread of each client would
 /// have a kind of its own otherwise.
 fn cause(message: &str) -> &str {
     let named = message.split_inclusive(' ').take_while(|word| word.trim_end().ends_with(':'));
@@ -105,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_outage_is_of_one_kind_whoever_tells_it() {
+    fn one_outage_is_of_one_kind_whichever_thread_reports_it() {
         let lines = [
             "[thrd:127.0.0.1:29392/1]: 127.0.0.1:29392/1: Connect to ipv4#127.0.0.1:29392 failed: Connection refused (after 0ms in state CONNECT)",
             "[thrd:GroupCoordinator]: GroupCoordinator: 127.0.0.1:29392: Connect to ipv4#127.0.0.1:29392 failed: Connection refused (after 0ms in state CONNECT)",

@@ -18,15 +18,15 @@ pub enum LogError {
         reason: Option<String>,
     },
     #[error(
-        "nothing comes of topic {topic} partition {partition} (waited {waited_ms} ms), although other partitions are read; check the \
-         broker that leads it"
+        "topic {topic} partition {partition} delivers nothing (waited {waited_ms} ms), although other partitions do; check the broker \
+         that leads it"
     )]
     Silent { topic: String, partition: i32, waited_ms: u128 },
     #[error("cannot read topic {topic} partition {partition} from offset {offset}: offsets begin at 0")]
     StartNegative { topic: String, partition: i32, offset: i64 },
     #[error(
         "topic {topic} partition {partition} no longer has offset {offset}{}: its records were deleted, or it was \
-         truncated or created anew; restore the topic, or rebuild from a log that is complete",
+         truncated or recreated; restore the topic, or rebuild from a log that is complete",
         holds(held)
     )]
     OffsetOutOfRange {
@@ -37,7 +37,7 @@ pub enum LogError {
         held: Option<(i64, i64)>,
     },
     #[error(
-        "topic {topic} partition {partition} can be read up to offset {end} only, and reached to offset {wanted} just \
+        "topic {topic} partition {partition} can be read only up to offset {end}, and reached offset {wanted} just \
          before (waited {waited_ms} ms): it is being restored, or has lost its end; check its replicas and try again"
     )]
     EndsBefore { topic: String, partition: i32, end: i64, wanted: i64, waited_ms: u128 },
@@ -52,7 +52,7 @@ pub enum LogError {
     Damaged { topic: String, partition: i32, offset: i64, reason: String },
     #[error("topic {topic} may not be read: {reason}; grant READ and DESCRIBE on it to this user")]
     Denied { topic: String, reason: String },
-    #[error("reading was given up at a stop")]
+    #[error("reading was cancelled by a stop")]
     GivenUp,
     #[error("{outstanding} records are still not acknowledged by Kafka after {waited_ms} ms")]
     FlushTimeout { outstanding: usize, waited_ms: u128 },
@@ -61,7 +61,7 @@ pub enum LogError {
 }
 
 impl LogError {
-    /// Whether it may pass by itself or by what somebody does to Kafka: whoever reads on opens a new reader after a pause.
+    /// Whether it may pass by itself or by what is done to Kafka: to read further, open a new reader after a pause.
     pub fn may_pass(&self) -> bool {
         !matches!(self, Self::Settings { .. } | Self::StartNegative { .. })
     }

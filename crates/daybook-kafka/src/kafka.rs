@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_reads_or_asks_for_ends_goes_by_the_high_watermark() {
+    fn readers_and_questions_for_ends_go_by_the_high_watermark() {
         let kafka = kafka(&[]);
         for config in [kafka.inspector_config(), kafka.reader_config(1, FetchAhead::default())] {
             assert_eq!(config.get("isolation.level"), Some("read_uncommitted"));

@@ -7,9 +7,6 @@
 //! through `spawn_blocking`. Wherever a `topic` is named, it is the bare name (`users.events`); the prefix of
 //! [`Kafka::topic_prefix`] is added inside.
 
-// What users read is the facade `daybook`.
-#![allow(missing_docs)]
-
 mod client;
 mod error;
 mod flags;
@@ -19,7 +16,8 @@ mod reader;
 mod writer;
 
 pub mod embedded;
-pub mod foreign;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod topics;
 
 pub use error::LogError;

@@ -2,23 +2,23 @@
 //!
 //! Each partition has a queue of its own inside librdkafka. Whatever comes out of a queue (a record, the end of the
 //! partition, an error) therefore belongs to a known source, without looking at a topic's name; librdkafka's shared
-//! queue would tell the end of "partition 3" without saying of which topic. The queues are emptied in turn, a bounded
+//! queue would report the end of "partition 3" without saying of which topic. The queues are emptied in turn, a bounded
 //! run each, so that the partitions advance side by side.
 
 mod batch;
 mod native;
-mod source;
+mod partition_reader;
 mod spans;
 
 use std::cell::Cell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use partition_reader::{PartitionReader, Turn, Wake, assign};
 use rdkafka::Message as _;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers as _};
-use source::{Source, Turn, Wake, assign};
 
 use crate::client::Context;
 use crate::{FetchAhead, Kafka, LogError};
@@ -39,7 +39,7 @@ pub struct Start {
 /// An open consumer of explicitly assigned partitions. It belongs to one thread at a time.
 pub struct Reader {
     // Declared before `consumer`: librdkafka wants its queues released before the client.
-    sources: Vec<Source>,
+    sources: Vec<PartitionReader>,
     consumer: Arc<BaseConsumer<Context>>,
     wake: Arc<Wake>,
     turn: Cell<Turn>,
@@ -77,7 +77,7 @@ impl Reader {
         // Queues first, then the assignment: otherwise first records could land in the shared queue.
         let sources = starts
             .iter()
-            .map(|start| Source::open(&consumer, kafka, start, &wake))
+            .map(|start| PartitionReader::open(&consumer, kafka, start, &wake))
             .collect::<Result<Vec<_>, _>>()?;
         assign(&consumer, &sources)?;
         Ok(Reader { sources, consumer, wake, turn: Cell::new(Turn::FIRST) })
@@ -145,13 +145,13 @@ impl Reader {
     fn polled<'a>(
         &self,
         index: usize,
-        source: &'a Source,
+        source: &'a PartitionReader,
         result: Result<BorrowedMessage<'a>, KafkaError>,
     ) -> Result<Polled<'a>, LogError> {
         match result {
             Ok(message) => {
                 source.next_offset.set(message.offset() + 1);
-                Ok(Polled::Record(Record::new(index, &source.topic, message)))
+                Ok(Polled::Record(Record { source: index, topic: &source.topic, message }))
             }
             Err(KafkaError::PartitionEOF(_)) => Ok(Polled::End { source: index }),
             Err(error) => {
@@ -163,7 +163,7 @@ impl Reader {
     }
 
     // None: passing trouble, logged by the context, which librdkafka gets over by itself.
-    fn read_error(&self, source: &Source, code: RDKafkaErrorCode, fatal: bool) -> Option<LogError> {
+    fn read_error(&self, source: &PartitionReader, code: RDKafkaErrorCode, fatal: bool) -> Option<LogError> {
         use RDKafkaErrorCode as Code;
         let topic = source.full_topic.clone();
         let (partition, offset) = (source.partition, source.next_offset.get());
@@ -193,10 +193,6 @@ pub struct Record<'a> {
 }
 
 impl<'a> Record<'a> {
-    fn new(source: usize, topic: &'a str, message: BorrowedMessage<'a>) -> Record<'a> {
-        Record { source, topic, message }
-    }
-
     pub fn source(&self) -> usize {
         self.source
     }

@@ -12,13 +12,12 @@ use std::time::Duration;
 
 pub use ensure::ensure;
 pub use error::TopicError;
-pub use inspector::Held;
-pub use inspector::Inspector;
-pub use records::{OwnedRecord, records_at, tail_record};
+pub use inspector::{Held, Inspector};
+pub use records::{OwnedRecord, records_at};
 pub use watch::TopicWatch;
 
 use crate::{Kafka, LogError};
-use inspector::ANSWER_TIMEOUT;
+pub(crate) use inspector::ANSWER_TIMEOUT;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TopicSpec {
@@ -59,16 +58,10 @@ pub fn partition_count(kafka: &Kafka, topic: &str) -> Result<Option<i32>, TopicE
     Inspector::open(kafka)?.partition_count(topic, ANSWER_TIMEOUT)
 }
 
-/// What several partitions hold, in the order asked for, over one connection; those that nobody answers for at present are
-/// [`TopicError::PartitionAway`].
-/// Errors: [`TopicError::Missing`]; [`TopicError::Log`] if no broker answers, or a topic has no such partition;
-/// [`TopicError::Inspect`].
-pub fn held<T: AsRef<str>>(kafka: &Kafka, partitions: &[(T, i32)]) -> Result<Vec<Held>, TopicError> {
-    held_until(kafka, partitions, ANSWER_TIMEOUT, &|| false)
-}
-
-/// The same, where each leader may take so long; none is asked any more once `is_over` says so.
-/// Errors: As [`held`]; [`LogError::GivenUp`].
+/// What several partitions hold, in the order asked for, over one connection; those that no broker answers for at present
+/// are [`TopicError::PartitionAway`]. Each leader may take so long; none is asked any more once `is_over` says so.
+/// Errors: [`TopicError::Missing`]; [`TopicError::Log`] if no broker answers, or a topic has no such partition, or
+/// [`LogError::GivenUp`]; [`TopicError::Inspect`].
 pub fn held_until<T: AsRef<str>>(
     kafka: &Kafka,
     partitions: &[(T, i32)],
@@ -78,18 +71,11 @@ pub fn held_until<T: AsRef<str>>(
     Inspector::open(kafka)?.held_until(partitions, patience, is_over)
 }
 
-/// What one partition holds.
-/// Errors: As [`held`], and [`TopicError::PartitionAway`].
-pub fn watermarks(kafka: &Kafka, topic: &str, partition: i32) -> Result<Watermarks, TopicError> {
-    let mut held = held(kafka, &[(topic, partition)])?;
-    held.pop().unwrap_or_else(|| Err(TopicError::Missing { topic: kafka.topic_name(topic) }))
-}
-
 /// What several partitions hold, in the order asked for, over one connection: all of them, or it is an error.
-/// Errors: As [`watermarks`], for the first partition that fails.
+/// Errors: As [`held_until`], and [`TopicError::PartitionAway`], for the first partition that fails.
 pub fn all_watermarks<T: AsRef<str>>(
     kafka: &Kafka,
     partitions: &[(T, i32)],
 ) -> Result<Vec<Watermarks>, TopicError> {
-    Inspector::open(kafka)?.all_watermarks(partitions, ANSWER_TIMEOUT)
+    Inspector::open(kafka)?.held(partitions, ANSWER_TIMEOUT)?.into_iter().collect()
 }

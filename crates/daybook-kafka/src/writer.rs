@@ -81,7 +81,7 @@ impl Writer {
     }
 
     /// The same; `on_brokers_lost` is called, from the same thread, whenever the last connection is gone and no broker can
-    /// be reached for the moment. The writer itself goes on trying.
+    /// be reached for the moment. The writer itself keeps trying.
     pub fn open_watching(
         kafka: &Kafka,
         on_delivery: impl Fn(Delivery<'_>) + Send + Sync + 'static,

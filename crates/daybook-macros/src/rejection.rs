@@ -129,8 +129,7 @@ fn taken_over(this: &Ident, variant: &Variant) -> Result<(TokenStream, TokenStre
     let of = match &variant.fields {
         Fields::Unnamed(fields) if fields.unnamed.len() == 1 => &fields.unnamed[0].ty,
         _ => {
-            let sentence =
-                "`#[problem(from)]` takes the problem of the one field, and this variant has not one";
+            let sentence = "`#[problem(from)]` takes the problem of the one field, and this variant does not have exactly one";
             return Err(Refused::new(ident, sentence));
         }
     };

@@ -180,7 +180,8 @@ fn rejections_without_a_problem_of_their_own() {
     rejections(twice, r#""unknown""#, sentence);
     let twice = r#"#[problem(404, "a", "a")] #[problem(404, "b", "b")] Unknown"#;
     rejections(twice, r#"# [problem (404 , "b" , "b")]"#, "a rejection is one problem");
-    let sentence = "`#[problem(from)]` takes the problem of the one field, and this variant has not one";
+    let sentence =
+        "`#[problem(from)]` takes the problem of the one field, and this variant does not have exactly one";
     for shape in ["Field", "Field(A, B)", "Field { a: A }"] {
         rejections(&format!("#[problem(from)] {shape}"), "Field", sentence);
     }

@@ -34,7 +34,7 @@ impl BlockBuilder {
         self.starts.is_empty()
     }
 
-    /// The block's bytes; the builder then begins anew with [`BlockBuilder::clear`].
+    /// The block's bytes; the builder starts again with [`BlockBuilder::clear`].
     pub(super) fn finish(&mut self) -> &[u8] {
         for start in &self.starts {
             self.bytes.extend_from_slice(&start.to_le_bytes());

@@ -5,7 +5,6 @@ use std::collections::hash_map;
 use std::mem::size_of;
 
 use daybook_store::{BATCH_BYTES_MAX, RowHash};
-use serde_json::Value;
 use uuid::Uuid;
 
 use super::change::{self, ChangeAt};
@@ -17,7 +16,7 @@ use super::quarantine::Parking;
 use super::sources::Source;
 use super::stop::StopReason;
 use super::store::{ReadError, StoreError};
-use super::view::{FoldError, Parts, UnsavedParts, View};
+use super::view::{FoldError, Parts, UncommittedParts, View};
 
 /// Bytes that a hash table and a list of changed keys need for an entry beyond the entry itself: load factor and key.
 const ENTRY_OVERHEAD_BYTES: usize = 48;
@@ -36,9 +35,7 @@ impl<E> Tables<E> {
 
     /// Folds an event into the rows of all views but those that leave it out. A change that contradicts its row is parked, and so is one
     /// of a row that waits; the row and all other views are as if it had not come. Returns whether none was parked.
-    ///
-    /// # Errors
-    /// [`StopReason`]; then nothing of the event is in any row, unless [`Tables::is_torn`].
+    /// Errors: [`StopReason`]; then nothing of the event is in any row, unless [`Tables::is_torn`].
     pub(super) fn fold(
         &mut self,
         stored: &Generation,
@@ -84,9 +81,7 @@ impl<E> Tables<E> {
     }
 
     /// Folds a change that has waited.
-    ///
-    /// # Errors
-    /// As [`Tables::fold`], and if it contradicts its row.
+    /// Errors: As [`Tables::fold`], and if it contradicts its row.
     pub(super) fn fold_change(
         &mut self,
         stored: &Generation,
@@ -197,7 +192,7 @@ pub(super) struct CachedTable<V: View> {
     begins: Vec<(Uuid, usize)>,
     torn: bool,
     changed: Vec<Uuid>,
-    parts: UnsavedParts,
+    parts: UncommittedParts,
     row_bytes: usize,
     /// Of that, the bytes of changed rows.
     changed_row_bytes: usize,
@@ -213,7 +208,7 @@ impl<V: View> Default for CachedTable<V> {
             begins: Vec::new(),
             torn: false,
             changed: Vec::new(),
-            parts: UnsavedParts::new(),
+            parts: UncommittedParts::new(),
             row_bytes: 0,
             changed_row_bytes: 0,
             part_bytes: 0,
@@ -399,16 +394,4 @@ fn load_entry<V: View>(stored: &Generation, key: Uuid) -> Result<Entry<V::Row>, 
     let hash = bytes.as_deref().map(|bytes| RowHash::of(RowKey::row(V::ID, key).bytes(), bytes));
     let row = bytes.map(|bytes| V::decode(&bytes).map_err(ReadError::row(V::NAME, key))).transpose()?;
     Ok(Entry { row, stored: hash, changed: false, bytes: 0 })
-}
-
-/// A stored row.
-pub fn load<V: View>(stored: &Generation, key: Uuid) -> Result<Option<V::Row>, ReadError> {
-    let bytes = stored.row(V::ID, key)?;
-    bytes.map(|bytes| V::decode(&bytes).map_err(ReadError::row(V::NAME, key))).transpose()
-}
-
-/// A stored row for people.
-pub fn describe<V: View>(stored: &Generation, key: Uuid) -> Result<Option<Value>, ReadError> {
-    let row = load::<V>(stored, key)?;
-    row.map(|row| V::describe(&row, key, stored)).transpose()
 }

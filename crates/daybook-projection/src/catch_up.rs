@@ -9,15 +9,14 @@ use daybook_kafka::{Kafka, Polled, Reader, Start};
 
 use super::checkpoint::Checkpoint;
 use super::engine::{Engine, Incoming, Limits};
+use super::follower::CACHE_BYTES_MAX;
 use super::generation::Generation;
 use super::projection::{Projection, Topic};
 use super::sources;
 use super::sources::places;
 use super::stop::{RecordAt, StopReason};
 
-/// Bytes of rows kept in memory.
-const CACHE_BYTES_MAX: usize = 64 << 20;
-/// How long to wait for a record before looking whether to stop.
+/// How long to wait for a record before the request to stop is checked.
 const POLL_TIMEOUT: Duration = Duration::from_millis(100);
 /// How long each leader may take to say what it has; the request to stop is seen between two of them.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
@@ -46,7 +45,7 @@ pub fn catch_up<E: EventData>(
         starts => starts?,
     };
     for ((index, _), start) in behind.partitions.iter().zip(&starts) {
-        engine.go_on_at(*index, start.offset);
+        engine.seek(*index, start.offset);
     }
     let reader = Reader::open(kafka, &starts)?;
     let mut left = behind.partitions.len();
@@ -55,9 +54,9 @@ pub fn catch_up<E: EventData>(
         match reader.poll(POLL_TIMEOUT)? {
             Polled::Record(record) => {
                 let (source, end) = behind.partitions[record.source()];
-                // What comes after the place belongs to whoever follows from there.
+                // What comes after the place belongs to the follower that starts there.
                 if engine.next_position(source) < end {
-                    // Others, which are there already, may go on for ever.
+                    // Others, which are there already, may have records for ever.
                     heard = Instant::now();
                     let (key, value) = (record.key(), record.value());
                     let incoming = Incoming { source, offset: record.offset(), key, value };
@@ -103,7 +102,7 @@ impl Behind {
         Self { from: Checkpoint::from_sources(sources), partitions }
     }
 
-    /// Where the log has now what comes next. The event before it is looked at as well, so that a log which is not the one
+    /// Where the log has now what comes next. The event before it is read as well, so that a log which is not the one
     /// that was projected so far is noticed (a fork) before anything is projected from it.
     fn starts(
         &self,

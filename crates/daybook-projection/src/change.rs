@@ -48,7 +48,7 @@ pub(crate) fn split(record: &[u8]) -> Result<(&[u8], ChangeAt), RowError> {
     Ok((change, ChangeAt { source, offset, position, time_us }))
 }
 
-/// For `any_bytes`: whether this is a change with its place, which then lies within.
+/// For `fuzz_checks`: whether this is a change with its place, which then lies within.
 #[cfg(any(test, fuzzing))]
 pub(crate) fn is_a_record(bytes: &[u8]) -> bool {
     split(bytes).map(|(change, _)| assert!(bytes.starts_with(change))).is_ok()

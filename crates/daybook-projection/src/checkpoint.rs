@@ -141,7 +141,7 @@ pub struct SourceCheckpoint {
     /// The position that must come next; equally the number of events projected.
     pub next_position: u64,
     pub last_id: Option<Uuid>,
-    /// Kafka's offset right behind that event, where reading goes on: at most `next_offset`, before which there may be
+    /// Kafka's offset right behind that event, where reading resumes: at most `next_offset`, before which there may be
     /// claims of writers and records that were skipped.
     pub resume_offset: i64,
     pub epoch: u32,

@@ -1,10 +1,10 @@
-//! The command line of a projector, for any projection: rebuild the read model, prove it, look at it, look into it.
+//! The command line of a projector, for any projection: rebuild the read model, verify it, inspect it, manage it.
 
 mod flags;
 mod manage;
+mod progress;
 mod replay;
 mod status;
-mod telling;
 mod verify;
 
 use std::error::Error;

@@ -74,9 +74,7 @@ impl<'a> RowReader<'a> {
     }
 
     /// What [`put_varint`] wrote.
-    ///
-    /// # Errors
-    /// [`RowError`] if cut off or longer than 64 bits.
+    /// Errors: [`RowError`] if cut off or longer than 64 bits.
     pub fn varint(&mut self, field: &'static str) -> Result<u64, RowError> {
         let mut number = 0;
         for index in 0..VARINT_BYTES_MAX {
@@ -94,9 +92,7 @@ impl<'a> RowReader<'a> {
     }
 
     /// A [`put_varint`] that must fit a smaller type.
-    ///
-    /// # Errors
-    /// [`RowError`] if cut off or too large.
+    /// Errors: [`RowError`] if cut off or too large.
     pub fn number<T: TryFrom<u64>>(&mut self, field: &'static str) -> Result<T, RowError> {
         let number = self.varint(field)?;
         T::try_from(number).map_err(|_| RowError::impossible(field, number))
@@ -108,9 +104,7 @@ impl<'a> RowReader<'a> {
     }
 
     /// What [`put_text`] wrote.
-    ///
-    /// # Errors
-    /// [`RowError`] if cut off or not UTF-8.
+    /// Errors: [`RowError`] if cut off or not UTF-8.
     pub fn text(&mut self, field: &'static str) -> Result<&'a str, RowError> {
         let length = self.number(field)?;
         let bytes = self.take(length, field)?;
@@ -257,7 +251,7 @@ mod row_format_tests {
         }
     }
 
-    /// Rows stay for years: these bytes are read by whoever comes later.
+    /// Rows stay for years: later programs read these bytes.
     #[test]
     fn the_bytes_are_what_they_were() {
         let stamps = BTreeMap::from([("a".to_owned(), -2)]);

@@ -16,7 +16,7 @@ use super::change::ChangeAt;
 use super::checkpoint::Checkpoint;
 use super::generation::{BATCH_ROWS_MAX, Generation};
 use super::projection::{Projection, Topic};
-use super::quarantine::{Intake, Parking};
+use super::quarantine::{Admission, Parking};
 use super::sources::{self, Source};
 use super::stop::StopReason;
 use super::store::StoreError;
@@ -65,14 +65,14 @@ pub struct Engine<E: 'static> {
     /// What had been done as of the last commit.
     committed: Counts,
     /// What waits in the generation; none before the first record.
-    intake: Intake,
+    admission: Admission,
     resumed: bool,
     /// Whether rows or offsets are ahead of the last commit.
     uncommitted: bool,
 }
 
 impl<E: EventData> Engine<E> {
-    /// An engine that goes on from `checkpoint`. Partitions of topics that the projection does not know are refused when their first
+    /// An engine that resumes at `checkpoint`. Partitions of topics that the projection does not know are refused when their first
     /// record comes.
     pub fn new(projection: Projection<E>, checkpoint: &Checkpoint, limits: Limits) -> Self {
         let sources = sources::sources(&projection, checkpoint);
@@ -83,16 +83,14 @@ impl<E: EventData> Engine<E> {
             changed: vec![false; sources.len()],
             sources,
             committed: Counts::default(),
-            intake: Intake::default(),
+            admission: Admission::default(),
             resumed: false,
             uncommitted: false,
         }
     }
 
     /// Opens, checks and folds one record. `headers` is called only if the value is not a structured event.
-    ///
-    /// # Errors
-    /// [`StopReason`]; the record has left no trace. Where a row could not be made again as it was before, everything since the last commit
+    /// Errors: [`StopReason`]; the record has left no trace. Where a row could not be made again as it was before, everything since the last commit
     /// is forgotten.
     pub fn apply(
         &mut self,
@@ -103,7 +101,7 @@ impl<E: EventData> Engine<E> {
         if !self.resumed {
             let quarantine = stored.quarantine();
             for (index, source) in self.sources.iter_mut().enumerate() {
-                self.intake.resume(&quarantine, index, source);
+                self.admission.resume(&quarantine, index, source);
             }
             self.resumed = true;
         }
@@ -123,14 +121,14 @@ impl<E: EventData> Engine<E> {
             }
             Ok(())
         };
-        let admitted = self.intake.admit(source, record, headers, project);
+        let admitted = self.admission.admit(source, record, headers, project);
         if self.tables.is_torn() {
             self.forget(&stored.checkpoint());
         }
         admitted?;
         if applied_at.is_some() {
-            self.intake.counts.applied += 1;
-            self.intake.counts.last_event_at = applied_at;
+            self.admission.counts.applied += 1;
+            self.admission.counts.last_event_at = applied_at;
         }
         if self.sources[record.source].state.sequence().log_id() != log_id {
             share_log_ids(self.sources.iter_mut().map(|source| &mut source.state));
@@ -146,7 +144,7 @@ impl<E: EventData> Engine<E> {
 
     /// Whether so much is waiting that it should be committed now.
     pub fn full(&self) -> bool {
-        let (parked, parked_bytes) = self.intake.parking.uncommitted();
+        let (parked, parked_bytes) = self.admission.parking.uncommitted();
         self.tables.fill_batch(self.limits.changed_rows_max, parked, parked_bytes)
             || self.cache_bytes() > self.limits.cache_bytes_max
     }
@@ -160,7 +158,7 @@ impl<E: EventData> Engine<E> {
     }
 
     pub fn counts(&self) -> Counts {
-        self.intake.counts
+        self.admission.counts
     }
 
     pub fn next_offset(&self, source: usize) -> i64 {
@@ -182,30 +180,28 @@ impl<E: EventData> Engine<E> {
     }
 
     /// The next record of a partition comes from this offset, where the log has it now.
-    pub fn go_on_at(&mut self, source: usize, offset: i64) {
+    pub fn seek(&mut self, source: usize, offset: i64) {
         if self.sources[source].state.seek(offset) {
             self.changed[source] = true;
             self.uncommitted = true;
         }
     }
 
-    pub fn tell_set_aside(&mut self) {
-        self.intake.tell_set_aside();
+    pub fn report_set_aside(&mut self) {
+        self.admission.report_set_aside();
     }
 
     /// Writes all changed rows together with the checkpoint.
-    ///
-    /// # Errors
-    /// [`StoreError`]; the engine must then be given up.
+    /// Errors: [`StoreError`]; the engine must then be given up.
     pub fn commit(&mut self, stored: &Generation) -> Result<Arc<Checkpoint>, StoreError> {
         let mut commit = stored.begin();
-        commit.park(self.intake.parking.take_uncommitted())?;
+        commit.park(self.admission.parking.take_uncommitted())?;
         self.tables.write(&mut commit)?;
         let changed = self.sources.iter().zip(&self.changed).filter(|(_, changed)| **changed);
         let reached = changed.map(|(source, _)| (source.id.clone(), source.checkpoint()));
         let checkpoint = commit.finish(reached)?;
         self.changed.fill(false);
-        self.committed = self.intake.counts;
+        self.committed = self.admission.counts;
         self.uncommitted = false;
         if self.cache_bytes() > self.limits.cache_bytes_max {
             self.tables.forget();
@@ -215,7 +211,7 @@ impl<E: EventData> Engine<E> {
 
     /// Drops everything since the last commit; records are to be read again from `checkpoint`.
     pub fn forget(&mut self, checkpoint: &Checkpoint) {
-        let (committed, intake) = (self.committed, self.intake.forget(self.committed));
-        *self = Self { committed, intake, ..Self::new(self.projection, checkpoint, self.limits) };
+        let (committed, admission) = (self.committed, self.admission.forget(self.committed));
+        *self = Self { committed, admission, ..Self::new(self.projection, checkpoint, self.limits) };
     }
 }

@@ -1,15 +1,15 @@
 //! Follows the log for ever, in a thread of its own, into one generation.
 //!
 //! The follower commits as soon as polling yields nothing, so that an event alone is visible at once, and in batches
-//! while there is more than it can take. Kafka being away never stops it. What does stop it is told in its
-//! [`Progress`]; everything before that place has been committed, and readers go on. What may pass is tried again, with a
+//! while there is more than it can take. Kafka being away never stops it. What does stop it is reported in its
+//! [`Progress`]; everything before that place has been committed, and readers continue. What may pass is tried again, with a
 //! pause that grows.
 
 mod end_offsets;
 mod following;
 mod log;
 mod repair;
-mod telling;
+mod report;
 
 use std::io;
 use std::sync::Arc;
@@ -29,18 +29,9 @@ use end_offsets::{EndOffsets, Findings};
 use following::Following;
 pub use repair::{Repair, RepairError, Repairs};
 
-#[derive(Debug, Clone, Copy)]
-pub struct FollowOptions {
-    /// Bytes of rows kept in memory, so that they need not be read before they change.
-    pub cache_bytes_max: usize,
-}
-
-impl Default for FollowOptions {
-    fn default() -> Self {
-        // Some hundred thousand users with a few orders each.
-        Self { cache_bytes_max: 64 << 20 }
-    }
-}
+/// Bytes of rows kept in memory, so that they need not be read before they change: some hundred thousand users with a few orders
+/// each.
+pub(super) const CACHE_BYTES_MAX: usize = 64 << 20;
 
 /// A running follower. Dropped without [`Follower::stop`], it is asked to stop and not waited for.
 pub struct Follower {
@@ -57,25 +48,20 @@ impl Follower {
         kafka: &Kafka,
         generation: Arc<Generation>,
         projection: Projection<E>,
-        options: FollowOptions,
     ) -> io::Result<Self> {
         let (sender, progress) = watch::channel(Arc::new(Progress::start(generation.checkpoint())));
         let sender = Arc::new(sender);
         let (stopping, findings) = (Stop::default(), Findings::default());
-        let (repairs, asking) = repair::repairs();
+        let (repairs, repair_queue) = repair::repairs();
         EndOffsets::start(kafka.clone(), sender.clone(), stopping.clone(), findings.clone())?;
         let following = Following {
             kafka: kafka.clone(),
             generation: generation.clone(),
             projection,
-            engine: Engine::new(
-                projection,
-                &generation.checkpoint(),
-                Limits::following(options.cache_bytes_max),
-            ),
+            engine: Engine::new(projection, &generation.checkpoint(), Limits::following(CACHE_BYTES_MAX)),
             progress: sender,
             stopping: stopping.clone(),
-            asking,
+            repair_queue,
             findings,
             going: State::Building,
             pause: following::retry_pause(),

@@ -41,7 +41,7 @@ macro_rules! ends {
     )*};
 }
 
-/// Values that go on value by value, and what they take beside those.
+/// Values that consist of values, and what they take beside those.
 macro_rules! opens {
     ($($method:ident($($of:ty),*): $bytes:expr;)*) => {$(
         fn $method(self $(, _: $of)*) -> Result<Self, Hidden> {

@@ -9,13 +9,7 @@
 //! Rim: [`generation`] (disk; only `rows.rs` imports sled), [`read_model`] (directories),
 //! [`follower`] and [`replay()`] (Kafka, threads, clocks).
 
-// What users read is the facade `daybook`.
-#![allow(missing_docs)]
-
-#[cfg(any(test, fuzzing))]
-pub mod any_bytes;
 mod block;
-mod bulk;
 mod cache;
 mod catch_up;
 mod change;
@@ -23,7 +17,10 @@ pub mod checkpoint;
 pub mod cli;
 pub mod codec;
 pub mod engine;
+mod external_sort;
 pub mod follower;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz_checks;
 pub mod generation;
 mod heap;
 mod keys;
@@ -38,15 +35,14 @@ pub mod store;
 pub mod verify;
 pub mod view;
 
-pub use cache::{describe, load};
 pub use catch_up::catch_up;
 pub use checkpoint::{Checkpoint, SourceCheckpoint, SourceId};
 pub use codec::RowError;
 pub use daybook_store::Digest;
-pub use follower::{FollowOptions, Follower};
+pub use follower::Follower;
 pub use generation::Generation;
 pub use progress::{PartitionProgress, Progress, State};
-pub use projection::{Contradiction, Layout, Projection, Topic, ViewEntry};
+pub use projection::{Contradiction, Layout, Projection, Topic, ViewEntry, describe, load};
 pub use quarantine::{ParkedKey, Quarantine};
 pub use read_model::{ReadModel, ReadModelError, RebuildAtWork};
 pub use replay::{

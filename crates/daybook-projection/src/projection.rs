@@ -7,9 +7,9 @@ pub use daybook_event::Topic;
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::bulk::{KeyFold, Pack, ViewFold};
-use crate::cache::{CachedTable, Table, describe};
+use crate::cache::{CachedTable, Table};
 use crate::codec::RowError;
+use crate::external_sort::{CollectChange, KeyFold, ViewFold};
 use crate::generation::Generation;
 use crate::store::ReadError;
 use crate::view::View;
@@ -20,7 +20,7 @@ pub struct ViewEntry<E: 'static> {
     /// [`View::BY_RECORD_KEY`].
     pub by_record_key: bool,
     pub(super) table: fn() -> Box<dyn Table<E>>,
-    pub(super) pack: Pack<E>,
+    pub(super) collect_change: CollectChange<E>,
     pub(super) fold: fn() -> Box<dyn KeyFold>,
     pub(super) describe: fn(&Generation, Uuid) -> Result<Option<Value>, ReadError>,
 }
@@ -32,7 +32,7 @@ impl<E: 'static> ViewEntry<E> {
             name: V::NAME,
             by_record_key: V::BY_RECORD_KEY,
             table: || Box::new(CachedTable::<V>::default()),
-            pack: pack::<V>,
+            collect_change: collect_change::<V>,
             fold: || Box::new(ViewFold::<V>::default()),
             describe: describe::<V>,
         }
@@ -41,11 +41,9 @@ impl<E: 'static> ViewEntry<E> {
 
 impl<E> ViewEntry<E> {
     /// The key of the row that an event belongs to, if the view cares for it.
-    ///
-    /// # Errors
-    /// [`RowError`] if what the view takes from the event cannot be written.
+    /// Errors: [`RowError`] if what the view takes from the event cannot be written.
     pub fn key(&self, event: &E) -> Result<Option<Uuid>, RowError> {
-        (self.pack)(event, &mut Vec::new())
+        (self.collect_change)(event, &mut Vec::new())
     }
 }
 
@@ -193,9 +191,7 @@ impl<E> Projection<E> {
     }
 
     /// The rows of all views that have `key`, for people.
-    ///
-    /// # Errors
-    /// [`ReadError`] if a row cannot be read.
+    /// Errors: [`ReadError`] if a row cannot be read.
     pub fn inspect(
         &self,
         generation: &Generation,
@@ -209,6 +205,18 @@ impl<E> Projection<E> {
         }
         Ok(found)
     }
+}
+
+/// A stored row.
+pub fn load<V: View>(stored: &Generation, key: Uuid) -> Result<Option<V::Row>, ReadError> {
+    let bytes = stored.row(V::ID, key)?;
+    bytes.map(|bytes| V::decode(&bytes).map_err(ReadError::row(V::NAME, key))).transpose()
+}
+
+/// A stored row for people.
+pub fn describe<V: View>(stored: &Generation, key: Uuid) -> Result<Option<Value>, ReadError> {
+    let row = load::<V>(stored, key)?;
+    row.map(|row| V::describe(&row, key, stored)).transpose()
 }
 
 /// Equality of texts, in constants as well.
@@ -227,7 +235,7 @@ const fn is_same(one: &str, other: &str) -> bool {
     true
 }
 
-fn pack<V: View>(event: &V::Event, to: &mut Vec<u8>) -> Result<Option<Uuid>, RowError> {
+fn collect_change<V: View>(event: &V::Event, to: &mut Vec<u8>) -> Result<Option<Uuid>, RowError> {
     let Some((key, change)) = V::change(event) else { return Ok(None) };
     V::put_change(&change, to)?;
     Ok(Some(key))

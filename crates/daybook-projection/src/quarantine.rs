@@ -8,21 +8,21 @@
 //! A record takes its place in the sequence of positions whether it is projected or parked. One that was set aside and for which
 //! the event behind it leaves a position is parked as well ([`daybook_stream`]).
 //!
-//! Events leave it when a program that can project them is told to ([`release`]) or opens the generation to serve it
-//! ([`release_all`]), or when somebody says that one is to be left out for ever ([`leave_out`]).
+//! Events leave it when a program that can project them is asked to ([`release`]) or opens the generation to serve it
+//! ([`release_all`]), or when an operator leaves one out for ever ([`leave_out`]).
 //!
 //! What waits is bounded; beyond the bounds the projection stops. Only what can be shown and named waits: a record with a
 //! key of printable text, or a row.
 
+mod admission;
 mod index;
-mod intake;
 mod parking;
 mod record;
 mod release;
 mod skipped;
 
+pub(crate) use admission::Admission;
 pub use index::{ParkedKey, Quarantine};
-pub(crate) use intake::Intake;
 pub(crate) use parking::{Parking, Totals};
 #[cfg(test)]
 pub(crate) use record::ViewChange;

@@ -21,7 +21,7 @@ pub use removal::Withdrawn;
 const REPLAY_LOCK: &str = "REPLAY";
 /// Held by the one process that serves the read model, whichever generation it serves.
 pub const SERVING_LOCK: &str = "SERVING";
-/// Where the process that serves the read model answers those who look after it.
+/// Where the process that serves the read model answers its operators.
 pub const ADMIN_SOCKET: &str = "ADMIN";
 /// Where a verification builds the generation that it compares with.
 pub const VERIFY_DIRECTORY: &str = "verify";
@@ -46,13 +46,13 @@ pub enum ReadModelError {
     #[error("cannot {action} {}: {source}; {}", path.display(), remedy(source))]
     Io { action: &'static str, path: PathBuf, source: io::Error },
     #[error(
-        "{} does not belong into a read model; choose another --data-dir, or move the file away",
+        "{} does not belong in a read-model directory; choose another --data-dir, or move the file away",
         path.display()
     )]
     Foreign { path: PathBuf },
     #[error("{} names `{found}`, which is no generation here; rebuild with `projector --replay`", path.display())]
     Current { path: PathBuf, found: String },
-    #[error("{} names `{found}`, which nobody is to serve: {why}; rebuild with `projector --replay`", path.display())]
+    #[error("{} names `{found}`, which was withdrawn: {why}; rebuild with `projector --replay`", path.display())]
     Withdrawn { path: PathBuf, found: String, why: String },
     #[error("{holder} is rebuilding the read model in {}; wait for it or stop it", path.display())]
     ReplayAtWork { path: PathBuf, holder: String },
@@ -131,7 +131,7 @@ impl ReadModel {
         loop {
             match DirectoryLock::acquire(&self.directory, REPLAY_LOCK, holder) {
                 Ok(lock) => return Ok(lock),
-                // Whoever looks whether a replay is at work has the lock for a moment.
+                // A process that checks whether a replay is at work holds the lock for a moment.
                 Err(LockError::InUse { .. }) if tries < LOCK_TRIES => thread::sleep(LOCK_TRY_INTERVAL),
                 Err(LockError::InUse { dir, holder }) => {
                     return Err(ReadModelError::ReplayAtWork { path: dir, holder });

@@ -1,4 +1,4 @@
-//! Builds a generation anew from offset zero, up to the end offsets seen at its start, and publishes it.
+//! Builds a generation from offset zero, up to the end offsets seen at its start, and publishes it.
 
 mod begin;
 mod build;
@@ -33,12 +33,10 @@ pub use options::{
 pub use progress::{Phase, ReplayProgress};
 pub use work::lower_priority;
 
-/// Rebuilds from offset zero, or goes on with a rebuild that was begun before; compares the new generation with the one
+/// Rebuilds from offset zero, or resumes a rebuild that was begun before; compares the new generation with the one
 /// that is served, and publishes it. `on_progress` is called a few times a second; once `cancelled` is true, the replay
 /// ends.
-///
-/// # Errors
-/// [`ReplayError`]; what has been built so far is kept, and the next replay goes on from there.
+/// Errors: [`ReplayError`]; what has been built so far is kept, and the next replay resumes there.
 pub fn replay<E: EventData + 'static>(
     kafka: &Kafka,
     read_model: &ReadModel,
@@ -52,18 +50,18 @@ pub fn replay<E: EventData + 'static>(
     }
     let began = Instant::now();
     // First: while the log is not as it should be, nothing is written.
-    let log = log::look(kafka, &projection, options, cancelled)?;
+    let log = log::inspect(kafka, &projection, options, cancelled)?;
     let _lock = read_model.lock_for_replay(&options.holder)?;
     let _control = Control(read_model);
-    let place = next_place(read_model)?;
+    let destination = next_destination(read_model)?;
     let options = &ReplayOptions { skipped: read_model.skipped()?, ..options.clone() };
     let building = Building { kafka, projection, options, cancelled, log, control: Some(read_model) };
-    let built = building.run(place, on_progress)?;
+    let built = building.run(destination, on_progress)?;
     let compared = match options.publish {
         true => compare::compare(kafka, read_model, projection, &built.generation, options, cancelled)?,
         false => Comparison::Nothing,
     };
-    // Closed first, so that whoever sees the new name can open it.
+    // Closed first, so that a process that sees the new name can open it.
     let mut report = built.finish(&projection.layout(), compared, began)?;
     if options.publish {
         read_model.publish(&report.generation)?;
@@ -72,7 +70,7 @@ pub fn replay<E: EventData + 'static>(
         // What is published is served; the next replay removes what this one has left.
         report.retired = read_model.retire(options.keep).unwrap_or_else(|error| {
             tracing::warn!(
-                "{} is published, but what nobody needs any more was not all removed: {error}. The next replay tries again",
+                "{} is published, but not all generations that are no longer needed were removed: {error}. The next replay tries again",
                 report.generation
             );
             Vec::new()
@@ -84,7 +82,7 @@ pub fn replay<E: EventData + 'static>(
 /// No rollback goes to what is known to be damaged, and what is whole is kept in its place.
 fn withdraw_damaged(read_model: &ReadModel, report: &ReplayReport) {
     let Comparison::NotComparable { reason, damaged: Some(damaged) } = &report.compared else { return };
-    // The new one is published all the same, and whoever opens the damaged one finds out again.
+    // The new one is published all the same, and a process that opens the damaged one finds out again.
     if let Err(error) = read_model.withdraw(damaged, &report.generation, reason) {
         tracing::warn!("{damaged} is damaged, and a rollback may go to it: {error}");
     }
@@ -99,26 +97,26 @@ pub fn rebuild_aside<E: EventData + 'static>(
     cancelled: &Stop,
 ) -> Result<ReplayReport, ReplayError> {
     let began = Instant::now();
-    let log = log::look(kafka, &projection, options, cancelled)?;
+    let log = log::inspect(kafka, &projection, options, cancelled)?;
     let path = options.into.clone().unwrap_or_default();
-    let place = Place { name: path.display().to_string(), path };
+    let destination = Destination { name: path.display().to_string(), path };
     let building = Building { kafka, projection, options, cancelled, log, control: None };
-    building.run(place, on_progress)?.finish(&projection.layout(), Comparison::Nothing, began)
+    building.run(destination, on_progress)?.finish(&projection.layout(), Comparison::Nothing, began)
 }
 
-struct Place {
+struct Destination {
     name: String,
     path: PathBuf,
 }
 
 /// The build that an earlier replay has left, else the next generation.
-fn next_place(read_model: &ReadModel) -> Result<Place, ReadModelError> {
+fn next_destination(read_model: &ReadModel) -> Result<Destination, ReadModelError> {
     let name = match read_model.unfinished()?.pop() {
         Some(left) => left,
         None => read_model.next_name()?,
     };
     let path = read_model.path_of(&name);
-    Ok(Place { name, path })
+    Ok(Destination { name, path })
 }
 
 /// Before the first event of all partitions.
@@ -136,23 +134,27 @@ struct Building<'r, E: 'static> {
 }
 
 impl<E: EventData + 'static> Building<'_, E> {
-    /// Goes on with what is there, and begins anew once if that is of no use.
-    fn run(&self, place: Place, mut on_progress: impl FnMut(ReplayProgress)) -> Result<Built, ReplayError> {
+    /// Resumes what is there, and starts again once if that is of no use.
+    fn run(
+        &self,
+        destination: Destination,
+        mut on_progress: impl FnMut(ReplayProgress),
+    ) -> Result<Built, ReplayError> {
         let ends = log::ends(self.kafka, self.projection.topics, self.options.goal.as_deref(), &self.log)?;
         let start = zero(&self.projection, self.options);
-        let Place { name, path } = &place;
-        let (mut anew, mut resumed, mut was_damaged) = (false, false, false);
+        let Destination { name, path } = &destination;
+        let (mut restart, mut resumed, mut was_damaged) = (false, false, false);
         loop {
             let (options, cancelled) = (self.options, self.cancelled);
-            let build = Build::open(name, path, self.projection, &start, options, cancelled, anew)?;
+            let build = Build::open(name, path, self.projection, &start, options, cancelled, restart)?;
             // What was read whole needs nothing of the log any more.
             if !build.is_read()
                 && log::has_moved(self.kafka, self.projection.topics, &build.checkpoint(), &self.log)?
             {
                 tracing::warn!(
-                    "the log has its events at other offsets than when {name} was begun: it is begun anew"
+                    "the log has its events at other offsets than when {name} was begun: it is built again from the start"
                 );
-                anew = true;
+                restart = true;
                 continue;
             }
             resumed |= build.resumed;
@@ -162,12 +164,12 @@ impl<E: EventData + 'static> Building<'_, E> {
             };
             match build.run(self.kafka, &ends, &mut on_progress) {
                 Ok((generation, duplicates)) => {
-                    return Ok(Built { place, generation, resumed, duplicates });
+                    return Ok(Built { destination, generation, resumed, duplicates });
                 }
                 // Once: what is damaged again is not a matter of chance.
                 Err(ReplayError::Store(error)) if error.is_damage() && !was_damaged => {
-                    tracing::warn!("{name} is begun anew: {error}");
-                    (was_damaged, resumed, anew) = (true, false, true);
+                    tracing::warn!("{name} is built again from the start: {error}");
+                    (was_damaged, resumed, restart) = (true, false, true);
                 }
                 Err(error) => return Err(log::name_event(self.kafka, error)),
             }
@@ -175,7 +177,7 @@ impl<E: EventData + 'static> Building<'_, E> {
     }
 }
 
-/// What a replay has said to others, and was told, goes with it.
+/// What a replay has published for other processes, and what they asked of it, goes with it.
 struct Control<'r>(&'r ReadModel);
 
 impl Drop for Control<'_> {

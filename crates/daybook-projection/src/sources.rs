@@ -8,7 +8,7 @@ use daybook_event::place::Place;
 use daybook_event::sequence::SequenceError;
 use daybook_kafka::topics::{self, Held, TopicError, Watermarks};
 use daybook_kafka::{Kafka, Start};
-use daybook_stream::{Located, PartitionState, Refusal, Unowned, Watched, locate, share_log_ids};
+use daybook_stream::{Discontinuity, Located, PartitionState, Unowned, Watched, locate, share_log_ids};
 use jiff::Timestamp;
 use uuid::Uuid;
 
@@ -27,18 +27,20 @@ pub fn starts(checkpoint: &Checkpoint) -> Vec<Start> {
 }
 
 /// Whether the topics are those that were projected; `count` says how many partitions one has.
-///
-/// # Errors
-/// Those of `count`.
+/// Errors: Those of `count`.
 pub fn check_topics(
     checkpoint: &Checkpoint,
     count: impl Fn(&str) -> Result<Option<i32>, TopicError>,
-) -> Result<Result<(), Misfit>, TopicError> {
+) -> Result<Result<(), TopicMismatch>, TopicError> {
     for (topic, expected) in topics_of(checkpoint) {
         match count(&topic)? {
-            None => return Ok(Err(Misfit::Missing { topic })),
+            None => return Ok(Err(TopicMismatch::Missing { topic })),
             Some(found) if found != expected => {
-                return Ok(Err(Misfit::Partitions(StopReason::PartitionsChanged { topic, found, expected })));
+                return Ok(Err(TopicMismatch::Partitions(StopReason::PartitionsChanged {
+                    topic,
+                    found,
+                    expected,
+                })));
             }
             Some(_) => {}
         }
@@ -53,7 +55,7 @@ pub fn partitions(checkpoint: &Checkpoint) -> Vec<(String, i32)> {
 
 /// How the topics do not fit the checkpoint.
 #[derive(Debug, Clone)]
-pub enum Misfit {
+pub enum TopicMismatch {
     Missing {
         /// Topic without prefix.
         topic: String,
@@ -68,9 +70,7 @@ pub(super) fn topics_of(checkpoint: &Checkpoint) -> Vec<(String, i32)> {
 }
 
 /// Checks that all partitions of a topic are of one log: each may have been read by itself.
-///
-/// # Errors
-/// [`StopReason::Sequence`] for the first partition that is of another one than those before it.
+/// Errors: [`StopReason::Sequence`] for the first partition that is of another one than those before it.
 pub(super) fn check_log_ids(checkpoint: &Checkpoint) -> Result<(), StopReason> {
     let mut known: Option<(&SourceId, Uuid)> = None;
     for (source, at) in checkpoint.sources() {
@@ -88,9 +88,7 @@ pub(super) fn check_log_ids(checkpoint: &Checkpoint) -> Result<(), StopReason> {
 }
 
 /// Checks that every partition still holds what must be read next.
-///
-/// # Errors
-/// [`StopReason::FrontDeleted`] or [`StopReason::LogWentBack`] for the first partition that does not.
+/// Errors: [`StopReason::FrontDeleted`] or [`StopReason::LogWentBack`] for the first partition that does not.
 pub fn check(checkpoint: &Checkpoint, log: &[Watermarks], embedded: bool) -> Result<(), StopReason> {
     check_fronts(checkpoint, log, embedded)?;
     let short = checkpoint.sources().zip(log).find(|((_, at), held)| at.next_offset > held.high);
@@ -100,9 +98,7 @@ pub fn check(checkpoint: &Checkpoint, log: &[Watermarks], embedded: bool) -> Res
 }
 
 /// Checks that no partition has lost the front of what must be read next.
-///
-/// # Errors
-/// [`StopReason::FrontDeleted`] for the first partition that has.
+/// Errors: [`StopReason::FrontDeleted`] for the first partition that has.
 pub fn check_fronts(checkpoint: &Checkpoint, log: &[Watermarks], embedded: bool) -> Result<(), StopReason> {
     for ((source, at), held) in checkpoint.sources().zip(log) {
         if at.resume_offset < held.low {
@@ -119,9 +115,7 @@ pub fn went_back(checkpoint: &Checkpoint, log: &[Watermarks], places: &[Place]) 
 }
 
 /// Where a reader begins in a log that has moved, maybe: one start per partition.
-///
-/// # Errors
-/// [`StopReason::LogWentBack`] for the first partition that ends before what was projected.
+/// Errors: [`StopReason::LogWentBack`] for the first partition that ends before what was projected.
 pub fn starts_at(
     checkpoint: &Checkpoint,
     log: &[Watermarks],
@@ -152,7 +146,9 @@ fn next(source: &SourceId, at: &SourceCheckpoint) -> Box<RecordAt> {
 pub struct Counts {
     pub applied: u64,
     pub duplicates: u64,
-    pub superseded: u64,
+    /// Records of fenced writers.
+    pub fenced: u64,
+    /// Time of the event applied last, as its envelope says.
     pub last_event_at: Option<Timestamp>,
 }
 
@@ -192,8 +188,8 @@ impl Source {
     }
 
     /// Why an event must stop the projection.
-    pub(super) fn stop(&self, offset: i64, refusal: Refusal) -> StopReason {
-        let Refusal { id, error } = refusal;
+    pub(super) fn stop(&self, offset: i64, refusal: Discontinuity) -> StopReason {
+        let Discontinuity { id, error } = refusal;
         StopReason::Sequence { at: self.at(offset, Some(id)), error }
     }
 
@@ -225,9 +221,7 @@ const ASK_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Finds the place of every partition, in the order of [`Checkpoint::sources`]. `log` is what the log holds of each. Given up once
 /// `is_over` says so.
-///
-/// # Errors
-/// [`TopicError`] if the records cannot be looked at; [`daybook_kafka::LogError::GivenUp`].
+/// Errors: [`TopicError`] if the records cannot be read; [`daybook_kafka::LogError::GivenUp`].
 pub(super) fn places(
     kafka: &Kafka,
     topics: &[Topic],
@@ -264,11 +258,9 @@ pub(super) fn watched<'c>(
     watched.collect()
 }
 
-/// Whether the log still has everything that `checkpoint` says of one partition, where it was: whoever has read it up to there would read
+/// Whether the log still has everything that `checkpoint` says of one partition, where it was: a reader that has read it up to there would read
 /// the same again. Blocks for [`ASK_TIMEOUT`] at most, and a few seconds more while a broker does not answer.
-///
-/// # Errors
-/// [`TopicError`] if the log cannot be asked.
+/// Errors: [`TopicError`] if the log cannot be asked.
 pub fn is_where_it_was(
     kafka: &Kafka,
     projected: &[Topic],

@@ -37,7 +37,7 @@ pub enum StopReason {
     )]
     Sequence { at: Box<RecordAt>, error: SequenceError },
     #[error(
-        "{at}: {error}. Take the record out of the log, which a topic does that is made anew, then start again; or start a version of this program that reads it"
+        "{at}: {error}. Remove the record from the log by creating the topic again without it, then start again; or start a version of this program that reads it"
     )]
     Unreadable { at: Box<RecordAt>, error: EventError },
     #[error("{at}: {error}. Start a version of this program that knows the type")]
@@ -47,7 +47,7 @@ pub enum StopReason {
     )]
     UnknownTopic { at: Box<RecordAt> },
     #[error(
-        "{at}: the event's source is {found}, this partition takes events of {expected} only: another service wrote here. Find that writer and stop it, take its records out of the log, then start again"
+        "{at}: the event's source is {found}, this partition takes events of {expected} only: another service wrote here. Find that writer and stop it, remove its records from the log, then start again"
     )]
     ForeignSource { at: Box<RecordAt>, found: String, expected: String },
     #[error(
@@ -61,7 +61,7 @@ pub enum StopReason {
     #[error("{at}: the log begins at offset {low} only; the events before it were deleted. {}", front_remedy(*embedded))]
     FrontDeleted { at: Box<RecordAt>, low: i64, embedded: bool },
     #[error(
-        "{at}: the log ends at offset {high}, but it was projected further: the topic was made anew or lost its end, or --brokers or --topic-prefix name another log. Restore the topic, or let the service send again what is missing; to start over from this log, run `projector --replay --accept-difference WHY`"
+        "{at}: the log ends at offset {high}, but it was projected further: the topic was created again or lost its end, or --brokers or --topic-prefix name another log. Restore the topic, or let the service send again what is missing; to start over from this log, run `projector --replay --accept-difference WHY`"
     )]
     LogWentBack { at: Box<RecordAt>, high: i64 },
     #[error(
@@ -119,6 +119,20 @@ impl StopReason {
             Self::Store(error) => error.failure == Failure::Other,
             _ => false,
         }
+    }
+
+    /// How the store failed, if that is the reason. A row that cannot be read is damage.
+    pub fn failure(&self) -> Option<Failure> {
+        match self {
+            Self::Store(error) => Some(error.failure),
+            Self::Fold { error: FoldError::Read(ReadError::Row { .. }), .. } => Some(Failure::Damage),
+            _ => None,
+        }
+    }
+
+    /// A sentence, if rows are damaged: the generation is at fault then, and not the log.
+    pub fn damage(&self) -> Option<String> {
+        (self.failure() == Some(Failure::Damage)).then(|| self.to_string())
     }
 
     pub fn at(&self) -> Option<&RecordAt> {

@@ -123,8 +123,6 @@ pub enum GenerationError {
         path.display()
     )]
     ForeignLayout { path: PathBuf, found: String, expected: String },
-    #[error("the checkpoint of generation {} is damaged: {source}; rebuild it with `projector --replay`", path.display())]
-    Checkpoint { path: PathBuf, source: RowError },
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -138,11 +136,13 @@ impl From<DatabaseError> for GenerationError {
 impl GenerationError {
     /// Whether its files are not what was written, as a power cut may leave them, or are not there.
     pub fn is_damage(&self) -> bool {
-        match self {
-            Self::Store(error) => error.is_damage(),
-            Self::Checkpoint { .. } | Self::Missing { .. } => true,
-            _ => false,
-        }
+        matches!(self, Self::Missing { .. }) || matches!(self, Self::Store(error) if error.is_damage())
+    }
+
+    /// Whether nothing but another generation helps: it is damaged, unfinished, or of another layout. All else may pass, such as a
+    /// full disk, or another process that has it.
+    pub fn is_lasting(&self) -> bool {
+        self.is_damage() || matches!(self, Self::ForeignLayout { .. } | Self::Unfinished { .. })
     }
 }
 

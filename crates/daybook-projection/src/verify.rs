@@ -16,5 +16,5 @@ pub(crate) use sample::LeftOut;
 pub use sample::parked_differently;
 pub(crate) use sample::{GivingWay, TIMES_MAX as GIVING_WAY_TIMES_MAX};
 pub use sample::{RowsAt, Sample, Serves};
-pub use served::{Client, HoldError, QuarantineShown, Served, socket_path, unreadable_row};
+pub use served::{Client, QuarantineShown, Served, ServedError, socket_path};
 pub use whole::{Difference, RowName, Unreadable, VerifyError, VerifyReport, verify};

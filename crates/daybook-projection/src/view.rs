@@ -127,12 +127,12 @@ pub trait PartStore {
 }
 
 /// Parts not yet written to the store, by key and number.
-pub type UnsavedParts = BTreeMap<(Uuid, u32), Vec<u8>>;
+pub type UncommittedParts = BTreeMap<(Uuid, u32), Vec<u8>>;
 
 /// Numbered pieces of one row that are read and written one by one, so that a row of any size is never written whole.
 pub struct Parts<'a> {
     store: &'a dyn PartStore,
-    unsaved: &'a mut UnsavedParts,
+    uncommitted: &'a mut UncommittedParts,
     view: u8,
     key: Uuid,
     bytes_written: usize,
@@ -140,8 +140,8 @@ pub struct Parts<'a> {
 
 impl<'a> Parts<'a> {
     /// The parts of row `key` of `view`.
-    pub fn new(store: &'a dyn PartStore, unsaved: &'a mut UnsavedParts, view: u8, key: Uuid) -> Self {
-        Self { store, unsaved, view, key, bytes_written: 0 }
+    pub fn new(store: &'a dyn PartStore, uncommitted: &'a mut UncommittedParts, view: u8, key: Uuid) -> Self {
+        Self { store, uncommitted, view, key, bytes_written: 0 }
     }
 
     pub fn key(&self) -> Uuid {
@@ -153,7 +153,7 @@ impl<'a> Parts<'a> {
     /// # Errors
     /// [`FoldError::Read`] if the store cannot be read.
     pub fn read(&self, number: u32) -> Result<Option<Vec<u8>>, FoldError> {
-        if let Some(bytes) = self.unsaved.get(&(self.key, number)) {
+        if let Some(bytes) = self.uncommitted.get(&(self.key, number)) {
             return Ok(Some(bytes.clone()));
         }
         Ok(self.store.part(self.view, self.key, number).map_err(ReadError::from)?)
@@ -162,7 +162,7 @@ impl<'a> Parts<'a> {
     /// Writes one part; it reaches the store together with its row.
     pub fn write(&mut self, number: u32, bytes: Vec<u8>) {
         self.bytes_written += bytes.len();
-        self.unsaved.insert((self.key, number), bytes);
+        self.uncommitted.insert((self.key, number), bytes);
     }
 
     pub fn bytes_written(&self) -> usize {

@@ -1,8 +1,8 @@
-//! Answers those who look after the read model, on a Unix socket in its directory: its own user may ask.
+//! Answers operators of the read model, on a Unix socket in its directory: its own user may ask.
 //!
 //! `POST`, JSON both ways, asked by [`daybook_projection::verify::Served`]: `/sample` says what the served generation is as of one
 //! commit, `/digests` and `/rows` read its rows; what is below `/quarantine` shows what waits, releases a key, and leaves events
-//! out. Whoever asks, queries are answered and events are projected meanwhile; a client that leaves takes its reading along.
+//! out. Meanwhile queries are answered and events are projected; a client that leaves takes its reading along.
 
 use std::fs::Permissions;
 use std::io;
@@ -15,11 +15,10 @@ use axum::{Json, Router};
 use daybook_projection::follower::Repair;
 use daybook_projection::quarantine::{EventName, Released, SkippedEvent};
 use daybook_projection::read_model::ADMIN_SOCKET;
-use daybook_projection::verify::{
-    QuarantineShown, Range, RangeDigest, RowsAt, Sample, Serves, socket_path, unreadable_row,
-};
+use daybook_projection::verify::{QuarantineShown, Range, RangeDigest, RowsAt, Sample, Serves, socket_path};
 use daybook_projection::{Generation, ReadModel, State as Projected, StoreError};
 use daybook_service::Stop;
+use daybook_store::files;
 use tokio::net::UnixListener;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
@@ -39,10 +38,7 @@ const SOCKET_MODE: u32 = 0o600;
 /// behind.
 pub(super) fn serve(read_model: &ReadModel, api: Arc<Api>, stopped: Stop) -> io::Result<JoinHandle<()>> {
     let (open, path) = socket_path(read_model.directory())?;
-    match std::fs::remove_file(&path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
+    files::if_there(std::fs::remove_file(&path))?;
     let listener = UnixListener::bind(&path)?;
     // Before anything is accepted: whatever the umask says, only this process's user may ask.
     std::fs::set_permissions(&path, Permissions::from_mode(SOCKET_MODE))?;
@@ -62,7 +58,7 @@ pub(super) fn serve(read_model: &ReadModel, api: Arc<Api>, stopped: Stop) -> io:
                     tracing::warn!("{} is no longer answered: {error}", socket.display());
                 }
             }
-            // A client that goes on asking keeps nobody from ending.
+            // A client that keeps asking does not keep the process from ending.
             () = too_late => {}
         }
     }))
@@ -86,10 +82,10 @@ async fn sample(State(api): State<Arc<Api>>) -> Json<Serves> {
         let trouble = api.next.load().as_ref().as_ref().and_then(|next| next.why.clone());
         return Json(Serves { sample: None, opens: api.is_opening(), trouble });
     };
-    // Without waiting for the disk. Rows may be newer by a commit: whoever compares them reads them again.
+    // Without waiting for the disk. Rows may be newer by a commit: a comparison reads them again.
     let sample = Sample::of(&serving.name, &api.layout, &serving.generation.last_moment());
     let (unreadable, stopped) = match &serving.progress.borrow().state {
-        Projected::Stopped(reason) => (unreadable_row(reason), Some(reason.to_string())),
+        Projected::Stopped(reason) => (reason.damage(), Some(reason.to_string())),
         _ => (None, None),
     };
     Json(Serves { sample: Some(Sample { unreadable, stopped, ..sample }), opens: false, trouble: None })

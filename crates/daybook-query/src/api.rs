@@ -26,7 +26,7 @@ use super::serving::Serving;
 use super::status::NextStatus;
 use super::status::Rebuild;
 
-/// Shared by all requests and by the keeper, who alone changes what is served.
+/// Shared by all requests and by the generation manager, which alone changes what is served.
 pub struct Api {
     serving: ArcSwapOption<Serving>,
     swaps: watch::Sender<u64>,
@@ -132,7 +132,7 @@ impl Api {
         if serving.first_catch_up.is_decided() {
             return Ok(serving);
         }
-        // Subscribed before the first look, so that no swap is missed.
+        // Subscribed before the first check, so that no swap is missed.
         let mut swaps = self.swaps.subscribe();
         loop {
             let serving = self.serving()?;
@@ -145,7 +145,7 @@ impl Api {
         }
     }
 
-    /// Serves another generation from now on. Only the keeper calls it, and only with one that is not behind.
+    /// Serves another generation from now on. Only the generation manager calls it, and only with one that is not behind.
     pub(super) fn serve(
         &self,
         name: String,
@@ -155,7 +155,7 @@ impl Api {
     ) {
         let number = *self.swaps.borrow() + 1;
         let first_catch_up = match self.serving_now() {
-            Some(before) => before.first_catch_up.go_on(progress.clone(), self.catch_up_max),
+            Some(before) => before.first_catch_up.resume(progress.clone(), self.catch_up_max),
             None => FirstCatchUp::begin(progress.clone(), self.catch_up_max),
         };
         let heavy = self.heavy.clone();
@@ -164,7 +164,7 @@ impl Api {
         self.swaps.send_replace(number);
     }
 
-    /// Serves nothing until the next [`Api::serve`], so that the generation can be opened afresh. Only the keeper calls it.
+    /// Serves nothing until the next [`Api::serve`], so that the generation can be opened afresh. Only the generation manager calls it.
     pub(super) fn serve_nothing(&self) {
         self.absent.store(Arc::new(Absent::Opening));
         self.serving.store(None);
@@ -220,7 +220,7 @@ impl Api {
         let waited_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
         let away = positions::away(&serving.progress.borrow(), token);
         let because =
-            away.map(|at| format!(", because nobody answers for {at} at present")).unwrap_or_default();
+            away.map(|at| format!(", because no broker answers for {at} at present")).unwrap_or_default();
         let detail = format!(
             "{token} was not projected within {waited_ms} ms{because}; come again after Retry-After, or without {} for an \
              older answer",

@@ -44,13 +44,14 @@ impl AsOf {
     /// waits in quarantine is never named. Partitions of which nothing has been projected are left out; `None` if that leaves
     /// nothing.
     ///
-    /// Of a topic with many partitions those are named that the answer shows something of; and, as far as there is room, those
-    /// that the request `asked` for, so that who sends the header back goes on asking for them.
+    /// Of a topic with many partitions those are named that the answer shows something of. As far as there is room, so are all of one
+    /// that it depends on as a whole, and those that the request asked for (`requested`), so that a client that sends the header back
+    /// keeps asking for them.
     pub fn header(
         &self,
         depends_on: &[DependsOn],
         read_set: &ReadSet,
-        asked: Option<&Token>,
+        requested: Option<&Token>,
     ) -> Option<HeaderValue> {
         let partitions: Vec<_> = depends_on.iter().map(|on| self.partitions(on)).collect();
         let is_wide = |topic: &str| read_set.wide.iter().any(|(wide, _)| *wide == topic);
@@ -61,14 +62,19 @@ impl AsOf {
                 None => *topic == &*source.topic && (!is_wide(topic) || shown()),
             })
         };
-        let of_own = self.named(is_own);
-        let asked = asked.map(|token| token.positions.iter().filter(|at| is_wide(&at.topic)));
-        let asked: BTreeSet<_> =
-            asked.into_iter().flatten().map(|at| (at.topic.as_str(), at.partition)).collect();
-        let with_asked = (!asked.is_empty()).then(|| {
-            self.named(|source| is_own(source) || asked.contains(&(&*source.topic, source.partition)))
-        });
-        let text = with_asked.filter(|text| text.len() <= HEADER_BYTES_MAX).unwrap_or(of_own);
+        let requested = requested.map(|token| token.positions.iter().filter(|at| is_wide(&at.topic)));
+        let requested: BTreeSet<_> =
+            requested.into_iter().flatten().map(|at| (at.topic.as_str(), at.partition)).collect();
+        let is_requested = |source: &SourceId| requested.contains(&(&*source.topic, source.partition));
+        let is_of = |on: &DependsOn, source: &SourceId| matches!(on, DependsOn::Whole(topic) if **topic == *source.topic);
+        let is_whole = |source: &SourceId| depends_on.iter().any(|on| is_of(on, source));
+        let with_more: [&dyn Fn(&SourceId) -> bool; 3] = [
+            &|source| is_own(source) || is_whole(source) || is_requested(source),
+            &|source| is_own(source) || is_whole(source),
+            &|source| is_own(source) || is_requested(source),
+        ];
+        let mut texts = with_more.into_iter().map(|is_named| self.named(is_named));
+        let text = texts.find(|text| text.len() <= HEADER_BYTES_MAX).unwrap_or_else(|| self.named(is_own));
         HeaderValue::try_from(text).ok().filter(|value| !value.is_empty())
     }
 
@@ -210,9 +216,9 @@ mod tests {
     fn of_a_topic_with_many_partitions_an_answer_names_what_it_shows_and_what_was_asked_for() {
         let of: Vec<_> = (0..1_000).map(|partition| ("a", partition, 1_000_000 + partition as u64)).collect();
         let (at, on) = (as_of(&of), [DependsOn::Topic("a")]);
-        let named = |read_set: &ReadSet, asked: &str| {
-            let asked: Option<Token> = (!asked.is_empty()).then(|| asked.parse().unwrap());
-            let header = at.header(&on, read_set, asked.as_ref());
+        let named = |read_set: &ReadSet, requested: &str| {
+            let requested: Option<Token> = (!requested.is_empty()).then(|| requested.parse().unwrap());
+            let header = at.header(&on, read_set, requested.as_ref());
             let text = header.map_or_else(String::new, |value| value.to_str().unwrap().to_owned());
             assert!(text.len() <= HEADER_BYTES_MAX, "{} bytes", text.len());
             text
@@ -236,20 +242,52 @@ mod tests {
 }
 
 #[cfg(test)]
+mod whole_tests {
+    use daybook_projection::{SourceCheckpoint, SourceId};
+
+    use super::*;
+
+    #[test]
+    fn an_answer_that_rests_on_a_whole_topic_names_all_of_its_partitions_as_long_as_that_fits() {
+        let on = [DependsOn::Whole("a")];
+        let named = |partitions: i32, requested: &str| {
+            let of = (0..partitions).map(|partition| {
+                let next_position = 1_000_000 + partition as u64;
+                let source = SourceId { topic: "a".into(), partition };
+                (source, SourceCheckpoint { next_position, ..SourceCheckpoint::default() })
+            });
+            let at = AsOf { checkpoint: Arc::new(Checkpoint::from_sources(of)), quarantine: Arc::default() };
+            let requested: Option<Token> = requested.parse().ok();
+            let header = at.header(&on, &at.read_set(&on), requested.as_ref())?;
+            assert!(header.len() <= HEADER_BYTES_MAX, "{} bytes", header.len());
+            Some(header.to_str().unwrap().parse::<Token>().unwrap())
+        };
+        for partitions in [1, PARTITIONS_NAMED_MAX, PARTITIONS_NAMED_MAX + 1, 600] {
+            let token = named(partitions, "").unwrap();
+            assert_eq!(token.positions.len(), partitions as usize);
+            let highest = token.positions.iter().map(|at| at.position).max();
+            assert_eq!(highest, Some(999_998 + partitions as u64));
+        }
+        assert_eq!(named(3_000, ""), None);
+        assert_eq!(named(3_000, "a/7@5").unwrap().to_string(), "a/7@1000006");
+    }
+}
+
+#[cfg(test)]
 mod read_set_tests {
     use super::*;
 
     #[test]
     fn a_header_names_some_keys_and_says_that_there_are_more() {
-        let mut marks = ReadSet::default();
-        assert_eq!(marks.header(), None);
-        marks.keys.extend((0..2).map(|number| Uuid::from_u128(number).to_string()));
+        let mut read_set = ReadSet::default();
+        assert_eq!(read_set.header(), None);
+        read_set.keys.extend((0..2).map(|number| Uuid::from_u128(number).to_string()));
         let two = format!("{},{}", Uuid::from_u128(0), Uuid::from_u128(1));
-        assert_eq!(marks.header().unwrap(), two);
-        marks.keys.extend((0..=HEADER_KEYS_MAX as u128).map(|number| Uuid::from_u128(number).to_string()));
-        let header = marks.header().unwrap();
+        assert_eq!(read_set.header().unwrap(), two);
+        read_set.keys.extend((0..=HEADER_KEYS_MAX as u128).map(|number| Uuid::from_u128(number).to_string()));
+        let header = read_set.header().unwrap();
         let named: Vec<_> = header.to_str().unwrap().split(',').collect();
         assert_eq!((named.len(), named.last().copied()), (HEADER_KEYS_MAX + 1, Some(MORE)));
-        assert_eq!(marks.quarantined().len(), HEADER_KEYS_MAX + 1);
+        assert_eq!(read_set.quarantined().len(), HEADER_KEYS_MAX + 1);
     }
 }

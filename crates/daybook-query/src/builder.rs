@@ -63,9 +63,9 @@ impl BuildError {
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Wanted {
+pub(super) struct BuildRequest {
     /// Built whatever there is, because the settings say so.
-    pub(super) asked: bool,
+    pub(super) by_settings: bool,
     /// Published, and of no use to this process.
     pub(super) replaces: Option<String>,
 }
@@ -81,20 +81,20 @@ pub(super) struct Builder<E: 'static> {
 }
 
 impl<E: EventData + 'static> Builder<E> {
-    /// Builds what is wanted, one after the other, until `stopped` says so. Fails if a build fails and there is nothing else to
+    /// Builds what is requested, one after the other, until `stopped` says so. Fails if a build fails and there is nothing else to
     /// serve.
     pub(super) async fn run(
         self,
-        mut wanted: mpsc::Receiver<Wanted>,
+        mut requests: mpsc::Receiver<BuildRequest>,
         stopped: Stop,
     ) -> Result<(), BuildError> {
         loop {
-            let wanted = tokio::select! {
-                wanted = wanted.recv() => wanted,
+            let request = tokio::select! {
+                request = requests.recv() => request,
                 () = stopped.cancelled() => None,
             };
-            let Some(wanted) = wanted else { return Ok(()) };
-            let built = self.build(&wanted, &stopped).await;
+            let Some(request) = request else { return Ok(()) };
+            let built = self.build(&request, &stopped).await;
             self.api.builds_ended.fetch_add(1, Ordering::SeqCst);
             match built {
                 Err(error) if self.api.has_nothing_to_serve() => return Err(error),
@@ -107,13 +107,13 @@ impl<E: EventData + 'static> Builder<E> {
         }
     }
 
-    async fn build(&self, wanted: &Wanted, stopped: &Stop) -> Result<(), BuildError> {
+    async fn build(&self, request: &BuildRequest, stopped: &Stop) -> Result<(), BuildError> {
         let mut discards = true;
         let give_up_at = Instant::now() + self.settings.start_timeout;
-        while !self.published_by_others(wanted) {
+        while !self.published_by_others(request) {
             let error = match self.attempt(stopped).await {
                 Ok(report) => {
-                    self.tell_built(&report);
+                    self.report_built(&report);
                     return Ok(());
                 }
                 Err(error) if error.cancelled() => return Ok(()),
@@ -124,17 +124,17 @@ impl<E: EventData + 'static> Builder<E> {
                             discards = false;
                             continue;
                         }
-                        // Somebody else may be at work with it.
+                        // Another process may be at work with it.
                         Err(error) => error,
                     }
                 }
                 Err(error) => error,
             };
             let worth_waiting = error.passing() && Instant::now() < give_up_at;
-            if !worth_waiting && (wanted.asked || !error.others_at_work()) {
+            if !worth_waiting && (request.by_settings || !error.others_at_work()) {
                 return Err(error);
             }
-            self.tell_trouble(&error);
+            self.report_trouble(&error);
             tokio::select! {
                 () = sleep(RETRY_INTERVAL) => {}
                 () = stopped.cancelled() => return Ok(()),
@@ -154,25 +154,25 @@ impl<E: EventData + 'static> Builder<E> {
         Ok(spawn_blocking(discard).await??)
     }
 
-    fn tell_built(&self, report: &ReplayReport) {
+    fn report_built(&self, report: &ReplayReport) {
         self.api.build_trouble.store(Arc::default());
         tracing::info!(generation = report.generation, events = report.events, "the read model is built");
     }
 
-    fn tell_trouble(&self, error: &BuildError) {
-        let told = error.to_string();
-        if let Some(more) = self.said.say_like("build", &told) {
-            tracing::warn!("cannot build the read model yet: {told}; trying again{more}");
+    fn report_trouble(&self, error: &BuildError) {
+        let problem = error.to_string();
+        if let Some(more) = self.said.say_like("build", &problem) {
+            tracing::warn!("cannot build the read model yet: {problem}; trying again{more}");
         }
-        self.api.build_trouble.store(Arc::new(Some(told)));
+        self.api.build_trouble.store(Arc::new(Some(problem)));
     }
 
-    /// Whether what is wanted is there, built by whomever.
-    fn published_by_others(&self, wanted: &Wanted) -> bool {
+    /// Whether what is requested is there, whichever process built it.
+    fn published_by_others(&self, request: &BuildRequest) -> bool {
         let is_foreign = self.read_model.current_is_foreign(&self.projection.layout());
         let Ok(Some(current)) = self.read_model.current() else { return false };
-        !wanted.asked
-            && wanted.replaces.as_ref() != Some(&current)
+        !request.by_settings
+            && request.replaces.as_ref() != Some(&current)
             && is_foreign.is_ok_and(|foreign| !foreign)
     }
 
@@ -192,8 +192,9 @@ impl<E: EventData + 'static> Builder<E> {
         let options = self.options();
         let api = self.api.clone();
         move || {
-            let tell = |progress: ReplayProgress| api.rebuild.store(Some(Arc::new(Rebuild::from(progress))));
-            replay(&kafka, &read_model, projection, &options, tell, &cancelled)
+            let report =
+                |progress: ReplayProgress| api.rebuild.store(Some(Arc::new(Rebuild::from(progress))));
+            replay(&kafka, &read_model, projection, &options, report, &cancelled)
         }
     }
 

@@ -71,7 +71,7 @@ async fn serve<E: EventData + 'static>(
     program::ended(result, if is_in_use { EXIT_IN_USE } else { EXIT_FAILED })
 }
 
-/// Threads of D for each core. All but one may read rows, the last one is left for whoever waits for no disk; one that the system
+/// Threads of D for each core. All but one may read rows, the last one is left for requests that wait for no disk; one that the system
 /// suspends while it reads keeps none of the others from reading. With `cores + 1` reads came to 0.27 of a bare route (0.24 and 0.29),
 /// with this many to 0.32 (0.31 and 0.33), and so where nothing was bounded (`benchmarks reads --events 1000000 --seed 2`, two cores).
 const THREADS_PER_CORE: usize = 3;

@@ -10,18 +10,13 @@ pub const PARAMETER: &str = "cursor";
 const CHECK_BYTES: usize = 4;
 
 pub fn write(scope: &str, place: &[u8]) -> String {
-    let mut text = String::with_capacity((place.len() + CHECK_BYTES) * 2);
-    for byte in place.iter().chain(&check(scope, place)) {
-        text.extend(char::from_digit(u32::from(byte >> 4), 16));
-        text.extend(char::from_digit(u32::from(byte & 15), 16));
-    }
-    text
+    hex::encode([place, &check(scope, place)].concat())
 }
 
 /// Reads a cursor that [`write()`] wrote for the same scope.
 /// Errors: 400 for anything else.
 pub fn read<const N: usize>(scope: &str, text: &str) -> Result<[u8; N], ApiError> {
-    unhex(text)
+    decoded(text)
         .as_deref()
         .and_then(|bytes| bytes.split_last_chunk::<CHECK_BYTES>())
         .and_then(|(place, found)| (*found == check(scope, place)).then(|| place.try_into().ok()).flatten())
@@ -41,20 +36,10 @@ fn check(scope: &str, place: &[u8]) -> [u8; CHECK_BYTES] {
 /// Longer text is no cursor of ours: a UUID and the check.
 const TEXT_CHARS_MAX: usize = 2 * (16 + CHECK_BYTES);
 
-fn unhex(text: &str) -> Option<Vec<u8>> {
-    let digits = text.as_bytes();
-    if digits.len() > TEXT_CHARS_MAX || !digits.len().is_multiple_of(2) {
-        return None;
-    }
-    digits.chunks_exact(2).map(|pair| Some(nibble(pair[0])? << 4 | nibble(pair[1])?)).collect()
-}
-
-fn nibble(digit: u8) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        _ => None,
-    }
+fn decoded(text: &str) -> Option<Vec<u8>> {
+    // One place has one text: in small letters.
+    let is_ours = text.len() <= TEXT_CHARS_MAX && !text.bytes().any(|digit| digit.is_ascii_uppercase());
+    hex::decode(text).ok().filter(|_| is_ours)
 }
 
 #[cfg(test)]

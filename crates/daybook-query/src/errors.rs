@@ -22,7 +22,7 @@ pub fn unreadable(cause: &dyn Display) -> ApiError {
     ApiError::new(&READ_MODEL_UNREADABLE, detail).hiding(cause)
 }
 
-/// The same with the cause, for those who look after the read model.
+/// The same with the cause, for operators of the read model.
 pub(super) fn damaged(cause: &StoreError) -> ApiError {
     ApiError::new(&READ_MODEL_UNREADABLE, cause.to_string())
 }

@@ -44,7 +44,7 @@ impl FirstCatchUp {
     }
 
     /// Of a generation that takes over from this one's, and is not behind it.
-    pub(super) fn go_on(&self, progress: watch::Receiver<Arc<Progress>>, patience: Duration) -> Self {
+    pub(super) fn resume(&self, progress: watch::Receiver<Arc<Progress>>, patience: Duration) -> Self {
         Self::begin_as(self.state(), progress, patience)
     }
 
@@ -90,7 +90,7 @@ async fn decide(
                 state.send_replace(CatchUp::Over);
                 return;
             }
-            State::Stopped(reason) if !reason.may_pass() => tell(&state, CatchUp::Stopped),
+            State::Stopped(reason) if !reason.may_pass() => set(&state, CatchUp::Stopped),
             State::Building | State::Stopped(_) => {}
         }
         // It is more when a partition is back, and that is none.
@@ -100,7 +100,7 @@ async fn decide(
         }
         let lacks_only_what_is_away = matches!(now.state, State::Building) && left == Some(0);
         if lacks_only_what_is_away && *state.borrow() == CatchUp::GivenUp {
-            tell(&state, CatchUp::Partly);
+            set(&state, CatchUp::Partly);
         }
         let waits = *state.borrow() == CatchUp::Waiting;
         tokio::select! {
@@ -109,7 +109,7 @@ async fn decide(
                 quiet += TICK;
                 if quiet >= patience {
                     tracing::warn!("the log could not be read further in time: queries are answered from what there is");
-                    tell(&state, if lacks_only_what_is_away { CatchUp::Partly } else { CatchUp::GivenUp });
+                    set(&state, if lacks_only_what_is_away { CatchUp::Partly } else { CatchUp::GivenUp });
                 }
             }
             () = state.closed() => return,
@@ -117,7 +117,7 @@ async fn decide(
     }
 }
 
-fn tell(state: &watch::Sender<CatchUp>, now: CatchUp) {
+fn set(state: &watch::Sender<CatchUp>, now: CatchUp) {
     state.send_if_modified(|state| std::mem::replace(state, now) != now);
 }
 
@@ -197,7 +197,7 @@ mod tests {
         progress.send_replace(at(0, State::Building));
         pass(Duration::from_secs(4)).await;
         // The others are followed.
-        progress.send_modify(|progress| Arc::make_mut(progress).events_applied += 100);
+        progress.send_modify(|progress| Arc::make_mut(progress).counts.applied += 100);
         assert_eq!(catching.state(), CatchUp::Waiting);
         pass(Duration::from_secs(2)).await;
         assert_eq!(catching.state(), CatchUp::Partly);
@@ -233,7 +233,7 @@ mod tests {
         assert_eq!(catching.state(), CatchUp::Stopped);
         progress.send_replace(at(0, State::Following));
         pass(Duration::from_secs(1)).await;
-        assert_eq!(catching.state(), CatchUp::Over, "somebody has mended it");
+        assert_eq!(catching.state(), CatchUp::Over, "it was repaired");
     }
 
     #[tokio::test(start_paused = true)]
@@ -241,12 +241,12 @@ mod tests {
         let (progress, receiver) = watch::channel(at(0, State::Building));
         let catching = FirstCatchUp::begin(receiver, PATIENCE);
         let (next_progress, next_receiver) = watch::channel(at(0, State::Building));
-        let next = catching.go_on(next_receiver, PATIENCE);
+        let next = catching.resume(next_receiver, PATIENCE);
         drop(progress);
         pass(Duration::from_secs(1)).await;
         assert!(!catching.is_decided() && !next.is_decided(), "the one that was replaced decides nothing");
         next_progress.send_replace(at(1, State::Following));
         next.decided().await;
-        assert!(next.go_on(watch::channel(at(0, State::Building)).1, PATIENCE).is_decided());
+        assert!(next.resume(watch::channel(at(0, State::Building)).1, PATIENCE).is_decided());
     }
 }

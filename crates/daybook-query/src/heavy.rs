@@ -1,5 +1,4 @@
-//! Threads for what takes long, and for one task alone.
-//! request is gone is told to stop.
+//! Threads for what takes long, and for one task alone. Work whose request is gone is asked to stop.
 
 use std::io;
 use std::num::NonZero;
@@ -13,7 +12,7 @@ use tokio::runtime::{Builder, Handle};
 use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
 use tokio::task::{JoinError, spawn_blocking};
 
-use super::limits::LISTEN_LOOK_INTERVAL;
+use super::limits::LISTEN_POLL_INTERVAL;
 use super::metrics::QueryMetrics;
 
 /// How long a read may take. Those of each length have permits of their own, so that a page never waits for the whole of what
@@ -24,7 +23,7 @@ pub(super) enum Length {
     Few,
     Page,
     Whole,
-    /// For those who look after the read model: one at a time, on a thread that waits for others ([`aside`]), so it must not have
+    /// For operators of the read model: one at a time, on a thread that waits for others ([`aside`]), so it must not have
     /// a permit that a query waits for.
     Aside,
 }
@@ -63,7 +62,7 @@ impl Heavy {
     }
 
     /// Works on a thread that may block, once there is a permit. Dropped before that, nothing is done; dropped later, the
-    /// work is told to stop.
+    /// work is asked to stop.
     pub(super) async fn run<T: Send + 'static>(
         &self,
         length: Length,
@@ -77,7 +76,7 @@ impl Heavy {
         };
         let permit = {
             let _waiting = Counted::new(&self.waiting);
-            // Never closed; without a permit it would go on all the same.
+            // Never closed; without a permit it would work all the same.
             permits.clone().acquire_owned().await.ok()
         };
         let (stop, at_work) = (Stop::default(), Counted::new(&self.at_work));
@@ -92,7 +91,7 @@ impl Heavy {
     }
 }
 
-/// Wakes a thread of the runtime now and then while short reads block others, as long as somebody has `inline`: one of Tokio's
+/// Wakes a thread of the runtime now and then while short reads block others, as long as `inline` is in use: one of Tokio's
 /// threads waits for the network on behalf of all, and none takes its place while a task blocks it
 /// (<https://github.com/tokio-rs/tokio/issues/4730>). The thread that is woken finds nothing else to do, and does.
 fn keep_listening(inline: &Arc<Semaphore>) -> io::Result<()> {
@@ -104,7 +103,7 @@ fn keep_listening(inline: &Arc<Semaphore>) -> io::Result<()> {
                 drop(runtime.spawn(async {}));
             }
             drop(inline);
-            thread::sleep(LISTEN_LOOK_INTERVAL);
+            thread::sleep(LISTEN_POLL_INTERVAL);
         }
     };
     thread::Builder::new().name("listening".to_owned()).spawn(listen).map(drop)
@@ -151,7 +150,7 @@ impl OwnThreads {
         blocking_max: usize,
         task: impl Future<Output = ()> + Send + 'static,
     ) -> io::Result<Self> {
-        let (tell, ended) = oneshot::channel();
+        let (end, ended) = oneshot::channel();
         let run = move || {
             let mut threads = Builder::new_current_thread();
             let threads =
@@ -162,8 +161,8 @@ impl OwnThreads {
             Ok(result?)
         };
         thread::Builder::new().name(name.to_owned()).spawn(move || {
-            // Whoever does not wait for the end any more has no use for it.
-            let _unheard = tell.send(run());
+            // The caller may no longer wait for the end.
+            let _unheard = end.send(run());
         })?;
         Ok(Self { ended })
     }

@@ -2,16 +2,12 @@
 //!
 //! ```text
 //! request ─ guard ─ wait for the token ─ as of ─ read rows ─ render     (`responder`, and the domain's routes)
-//!                               serving ←──────── keeper ←── CURRENT ←── builder, or another process
+//!                               serving ←─── generations ←── CURRENT ←── builder, or another process
 //! ```
 //!
-//! Pure: [`cursor`], [`request`], [`status`], [`times`],
-//! [`row_cache`].
-//! Rim: [`run`] (one process), [`service`] (all of it but the port), `keeper` (which generation is served, and its follower), `builder` (replays),
-//! `router` (routes that every domain has).
-
-// What users read is the facade `daybook`.
-#![allow(missing_docs)]
+//! Pure: [`cursor`], [`request`], [`status`], [`times`], [`row_cache`].
+//! Rim: [`run`] (one process), [`service`] (all of it but the port), `generations` (which generation is served, and its
+//! follower), `builder` (replays), `router` (routes that every domain has).
 
 mod admin;
 pub mod api;
@@ -21,8 +17,8 @@ pub mod command_line;
 pub mod cursor;
 pub mod errors;
 mod first_catch_up;
+mod generations;
 pub mod heavy;
-mod keeper;
 pub mod limits;
 pub mod measuring;
 mod metrics;
@@ -31,7 +27,6 @@ mod queries;
 pub mod request;
 pub mod responder;
 mod router;
-mod row;
 pub mod row_cache;
 pub mod run;
 pub mod service;

@@ -56,17 +56,17 @@ pub(super) async fn measure(api: Arc<Api>) {
             _ = swaps.changed() => {}
         }
         let (serving, read_model) = (api.serving_now(), api.read_model.clone());
-        let look = move || Measured {
-            served: serving.map(|serving| look_at(&serving, &read_model)),
+        let measured = move || Measured {
+            served: serving.map(|serving| of_served(&serving, &read_model)),
             rebuild: read_model.rebuild_at_work().map(Rebuild::at_work),
-            // A directory that cannot be read is told by whoever opens what is in it.
+            // A directory that cannot be read is reported when what is in it is opened.
             withdrawn: read_model.withdrawn().unwrap_or_default(),
         };
-        api.measured.store(Arc::new(spawn_blocking(look).await.unwrap_or_default()));
+        api.measured.store(Arc::new(spawn_blocking(measured).await.unwrap_or_default()));
     }
 }
 
-fn look_at(serving: &Serving, read_model: &ReadModel) -> Served {
+fn of_served(serving: &Serving, read_model: &ReadModel) -> Served {
     // Before the file, which names an event before it is left out.
     let quarantine = serving.generation.quarantine();
     let skipped_unnamed = match quarantine.skipped() {

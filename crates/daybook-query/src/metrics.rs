@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64};
 
 use daybook_event::problem::Problem;
+use daybook_projection::PartitionProgress;
 use daybook_service::http::{Count, RequestMetrics};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -12,7 +13,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::api::Api;
-use super::status::{Partition, Status};
+use super::status::Status;
 
 const PREFIX: &str = "daybook";
 
@@ -28,7 +29,7 @@ pub(super) fn text(api: &Api, status: &Status) -> Result<String, std::fmt::Error
     let figures = [
         ("ready", "1 once the read model had caught up", Some(i64::from(status.ready))),
         ("duplicates_skipped", "Records recognised as repeated", Some(signed(status.duplicates_skipped))),
-        ("superseded_skipped", "Records of superseded writers", Some(signed(status.superseded_skipped))),
+        ("fenced_skipped", "Records of fenced writers", Some(signed(status.fenced_skipped))),
         ("events_applied", "Events projected into this generation", Some(signed(status.events_applied))),
         ("lag_records", "Records not yet projected", status.lag_total.map(signed)),
         ("disk_bytes", "Bytes of the generation's files", status.bytes_on_disk.map(signed)),
@@ -48,7 +49,7 @@ pub(super) fn text(api: &Api, status: &Status) -> Result<String, std::fmt::Error
         ("topic_faults", "What is wrong with topics that are projected", count(status.topic_faults.len())),
         (
             "partitions_away",
-            "Partitions that nobody answers for at present",
+            "Partitions that no broker answers for at present",
             count(status.partitions_away.len()),
         ),
         (
@@ -108,10 +109,10 @@ fn rebuild(registry: &mut Registry, status: &Status) {
     register(registry, figures);
 }
 
-fn partitions(registry: &mut Registry, partitions: &[Partition]) {
+fn partitions(registry: &mut Registry, partitions: &[PartitionProgress]) {
     let (checkpoints, lags) = (Labelled::default(), Labelled::default());
     for at in partitions {
-        let source = vec![("topic", at.topic.clone()), ("partition", at.partition.to_string())];
+        let source = vec![("topic", at.topic.to_string()), ("partition", at.partition.to_string())];
         checkpoints.get_or_create(&source).set(at.checkpoint);
         if let Some(lag) = at.lag {
             lags.get_or_create(&source).set(signed(lag));

@@ -25,7 +25,7 @@ pub(super) struct Ownership {
 }
 
 impl Ownership {
-    /// Holds the lock until told to stop; takes it first if it is not there yet.
+    /// Holds the lock until asked to stop; takes it first if it is not there yet.
     pub(super) async fn keep(self, lock: Option<DirectoryLock>) {
         let lock = match lock {
             Some(lock) => lock,
@@ -35,7 +35,7 @@ impl Ownership {
             },
         };
         let own = tokio::select! {
-            own = self.looked_at(SERVING_LOCK) => own,
+            own = self.inode(SERVING_LOCK) => own,
             () = self.stopped.cancelled() => return,
         };
         let said = LogOnce::new();
@@ -46,7 +46,7 @@ impl Ownership {
                     None => break,
                 },
                 // Queries are answered all the same.
-                Err(error) => format!("who looks after the read model is not answered: {error}"),
+                Err(error) => format!("operators of the read model are not answered: {error}"),
             };
             if let Some(more) = said.say(&trouble) {
                 tracing::error!("{trouble}{more}");
@@ -61,13 +61,13 @@ impl Ownership {
         drop(lock);
     }
 
-    /// Until told to stop, then nothing; or until the socket is gone although the directory is still ours, then a sentence.
+    /// Until asked to stop, then nothing; or until the socket is gone although the directory is still ours, then a sentence.
     async fn serve_until_gone(&self, mut serving: JoinHandle<()>, own: Option<u64>) -> Option<String> {
         tokio::select! {
             ended = &mut serving => {
                 Some(format!("the admin socket's task ended without a result: {}", ended.err()?))
             }
-            // A look may wait for the disk; whoever is told to stop does not.
+            // A check may wait for the disk; a request to stop does not.
             gone = self.gone(own) => {
                 serving.abort();
                 Some(gone)
@@ -82,9 +82,9 @@ impl Ownership {
         let mut is_gone = false;
         loop {
             sleep(RETRY_INTERVAL).await;
-            // Each time: another directory may have come in its place between two looks.
-            let is_own = own.is_none() || self.looked_at(SERVING_LOCK).await == own;
-            let has_socket = self.looked_at(ADMIN_SOCKET).await.is_some();
+            // Each time: another directory may have come in its place between two checks.
+            let is_own = own.is_none() || self.inode(SERVING_LOCK).await == own;
+            let has_socket = self.inode(ADMIN_SOCKET).await.is_some();
             if is_own && std::mem::replace(&mut is_gone, false) {
                 self.api.directory_gone.store(Arc::default());
                 tracing::info!("{directory} is there again");
@@ -93,21 +93,21 @@ impl Ownership {
                 return format!("{ADMIN_SOCKET} in {directory} was removed, and is made again");
             }
             if !is_own && !std::mem::replace(&mut is_gone, true) {
-                let told = format!(
+                let trouble = format!(
                     "{SERVING_LOCK} in {directory} was removed or is another process's, and the read model with it, if that is gone as \
                      well: queries are answered from what is open; restart this process"
                 );
-                tracing::error!("{told}");
-                self.api.directory_gone.store(Arc::new(Some(told)));
+                tracing::error!("{trouble}");
+                self.api.directory_gone.store(Arc::new(Some(trouble)));
             }
         }
     }
 
     /// Which file of the directory has this name, if there is one.
-    async fn looked_at(&self, name: &'static str) -> Option<u64> {
+    async fn inode(&self, name: &'static str) -> Option<u64> {
         let path = self.read_model.directory().join(name);
-        let looked = spawn_blocking(move || std::fs::symlink_metadata(path)).await;
-        looked.ok()?.ok().map(|found| found.ino())
+        let found = spawn_blocking(move || std::fs::symlink_metadata(path)).await;
+        found.ok()?.ok().map(|file| file.ino())
     }
 
     async fn take(&self) -> DirectoryLock {

@@ -51,7 +51,7 @@ pub struct Responder {
     conditions: Conditions,
     as_of: AsOf,
     depends_on: Vec<DependsOn>,
-    asked: Option<Token>,
+    requested: Option<Token>,
     read_set: ReadSet,
 }
 
@@ -68,8 +68,8 @@ impl Api {
         let serving = self.serving_after(&request.after).await?;
         let as_of = AsOf::of(&serving).await?;
         let read_set = as_of.read_set(depends_on);
-        let (conditions, asked) = (request.conditions.clone(), request.after.token.clone());
-        Ok(Responder { serving, conditions, as_of, depends_on: depends_on.to_vec(), asked, read_set })
+        let (conditions, requested) = (request.conditions.clone(), request.after.token.clone());
+        Ok(Responder { serving, conditions, as_of, depends_on: depends_on.to_vec(), requested, read_set })
     }
 }
 
@@ -127,7 +127,7 @@ impl Responder {
     }
 
     fn headers(&self, read_set: &ReadSet) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
-        let as_of = self.as_of.header(&self.depends_on, read_set, self.asked.as_ref());
+        let as_of = self.as_of.header(&self.depends_on, read_set, self.requested.as_ref());
         let named = [(headers::AS_OF, as_of), (headers::QUARANTINED, read_set.header())];
         named.into_iter().filter_map(|(name, value)| Some((HeaderName::from_static(name), value?)))
     }

@@ -2,8 +2,8 @@
 //!
 //! Why it is never stale: a row is kept together with how many events of its topic were projected *before* it was read
 //! ([`ReadAt`]), so it holds at least those. An answer that begins when more events have been projected finds that the
-//! row does not cover them, and reads it anew. A row is read and put in its place under one lock, and only ever
-//! replaced by one that was read later. Whoever has seen a row of an event, here or past this cache, gets an answer as of a moment that counts
+//! row does not cover them, and reads it again. A row is read and put in its place under one lock, and only ever
+//! replaced by one that was read later. A client that has seen a row of an event, here or past this cache, gets an answer as of a moment that counts
 //! it, so none of his answers goes back in time. Each generation that is served counts for itself.
 //!
 //! What it costs: one event of the topic makes every row of it be read once more, when it is next asked for. It is meant
@@ -47,8 +47,8 @@ impl ReadAt {
         Self { serving, events, releases: as_of.quarantine.releases() }
     }
 
-    fn covers(self, wanted: Self) -> bool {
-        self.serving == wanted.serving && self.events >= wanted.events && self.releases >= wanted.releases
+    fn covers(self, other: Self) -> bool {
+        self.serving == other.serving && self.events >= other.events && self.releases >= other.releases
     }
 }
 

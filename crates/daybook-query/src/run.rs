@@ -24,12 +24,12 @@ pub enum RunError {
     Start(#[from] StartError),
     #[error("the read model cannot be built: {0}")]
     Build(#[from] BuildError),
-    #[error("nobody keeps what is served up to date any more: {0}")]
-    Keeper(#[source] TaskError),
+    #[error("the served generation is no longer kept up to date: {0}")]
+    Manager(#[source] TaskError),
     #[error("a task ended without a result: {0}")]
     Task(#[from] TaskError),
     #[error(
-        "what was at work has not ended {} s after it was told to stop, and is cut short, which loses nothing: what the disk has not \
+        "what was at work has not ended {} s after it was asked to stop, and is cut short, which loses nothing: what the disk has not \
          taken the log gives again; check whether the disk of --data-dir answers",
         STOP_TIMEOUT.as_secs()
     )]
@@ -41,7 +41,7 @@ impl RunError {
         match self {
             Self::Start(error) => error.is_in_use(),
             Self::Build(error) => error.is_in_use(),
-            Self::Listen(_) | Self::Keeper(_) | Self::Task(_) | Self::Hangs => false,
+            Self::Listen(_) | Self::Manager(_) | Self::Task(_) | Self::Hangs => false,
         }
     }
 }
@@ -121,15 +121,12 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_service_whose_keeper_panics_ends_and_says_so() {
+    async fn a_service_whose_generation_manager_panics_ends_and_says_so() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let service = Service::with_keeper(async { panic!("a defect") });
+        let service = Service::with_manager(async { panic!("a defect") });
         let error = serve(service, listener, ConnectionLimits::default(), 0, pending()).await.unwrap_err();
         let said = error.to_string();
-        assert!(
-            said.contains("nobody keeps what is served up to date") && said.contains("a defect"),
-            "{said}"
-        );
+        assert!(said.contains("no longer kept up to date") && said.contains("a defect"), "{said}");
         assert!(!error.is_in_use());
     }
 }

@@ -1,4 +1,4 @@
-//! Everything of a query-api but the port: read model, keeper, builder, and the router that answers from them.
+//! Everything of a query-api but the port: read model, generation manager, builder, and the router that answers from them.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -16,10 +16,10 @@ use tokio::time::timeout;
 
 use super::api::Api;
 pub use super::builder::BuildError;
-use super::builder::{Builder, Wanted};
+use super::builder::{BuildRequest, Builder};
+use super::generations::GenerationManager;
 use super::heavy::{OwnThreads, TaskError};
-use super::keeper::Keeper;
-use super::limits::{BUILDS_WANTED_MAX, KEEPER_BLOCKING_THREADS_MAX, STOP_TIMEOUT};
+use super::limits::{BUILDS_WANTED_MAX, MANAGER_BLOCKING_THREADS_MAX, STOP_TIMEOUT};
 use super::measuring::measure;
 use super::ownership::Ownership;
 use super::queries::Queries;
@@ -32,8 +32,8 @@ use tokio::task::spawn_blocking;
 pub struct Service {
     router: Router,
     stopper: StopOnDrop,
-    /// None once it has been told that it ended.
-    keeper: Option<OwnThreads>,
+    /// None once it has been reported that it ended.
+    manager: Option<OwnThreads>,
     ownership: JoinHandle<()>,
     builder: Option<JoinHandle<Result<(), BuildError>>>,
 }
@@ -44,7 +44,7 @@ pub enum StartError {
     Lock(#[from] LockError),
     #[error(transparent)]
     ReadModel(#[from] ReadModelError),
-    #[error("the system gives no thread for the keeper: {0}; check the limits of this process")]
+    #[error("the system gives no thread for the generation manager: {0}; check the limits of this process")]
     Thread(#[from] std::io::Error),
     #[error(transparent)]
     Projection(#[from] Contradiction),
@@ -82,12 +82,19 @@ impl Service {
         let wait_max = Duration::from_millis(settings.wait_ms_max);
         let api = Arc::new(Api::new(read_model.clone(), &layout, wait_max, settings.catch_up_max));
         let (kafka, holder) = (settings.kafka.clone(), holder.to_owned());
-        let (builds, wanted) = mpsc::channel(BUILDS_WANTED_MAX);
+        let (builds, build_requests) = mpsc::channel(BUILDS_WANTED_MAX);
         if settings.replay {
-            let asked = builds.send(Wanted { asked: true, replaces: None }).await;
-            debug_assert!(asked.is_ok(), "the receiver is still here");
+            let sent = builds.send(BuildRequest { by_settings: true, replaces: None }).await;
+            debug_assert!(sent.is_ok(), "the receiver is still here");
         }
-        let keeper = Keeper::new(api.clone(), kafka, read_model.clone(), projection, holder.clone(), builds);
+        let manager = GenerationManager::new(
+            api.clone(),
+            kafka,
+            read_model.clone(),
+            projection,
+            holder.clone(),
+            builds,
+        );
         let stopped = Stop::default();
         let stopper = stopped.on_drop();
         let ownership = Ownership {
@@ -106,11 +113,11 @@ impl Service {
             said: LogOnce::new(),
         };
         let router = router(queries, api.clone());
-        let keeper = Some(spawn_keeper(keeper, api, stopped.clone())?);
+        let manager = Some(spawn_manager(manager, api, stopped.clone())?);
         Ok(Self {
             router,
-            keeper,
-            builder: Some(tokio::spawn(builder.run(wanted, stopped))),
+            manager,
+            builder: Some(tokio::spawn(builder.run(build_requests, stopped))),
             ownership,
             stopper,
         })
@@ -125,21 +132,21 @@ impl Service {
     pub async fn failed(&mut self) -> RunError {
         tokio::select! {
             error = build_failed(&mut self.builder) => error.into(),
-            error = keeper_failed(&mut self.keeper) => RunError::Keeper(error),
+            error = manager_failed(&mut self.manager) => RunError::Manager(error),
         }
     }
 
     /// Ends a rebuild at work, stops the follower and closes the store; a disk that does not answer is not waited for.
-    /// Errors: [`RunError`]; what has not ended by then goes on until the process ends.
+    /// Errors: [`RunError`]; what has not ended by then runs until the process ends.
     pub async fn stop(self) -> Result<(), RunError> {
         self.stopper.request();
         let ended = async move {
             if let Some(builder) = self.builder {
-                // It has been told to stop; what it says to that is no news.
+                // It has been asked to stop; what it says to that is no news.
                 let _stopped = builder.await.map_err(TaskError::from)?;
             }
-            if let Some(mut keeper) = self.keeper {
-                keeper.ended().await?;
+            if let Some(mut manager) = self.manager {
+                manager.ended().await?;
             }
             Ok(self.ownership.await.map_err(TaskError::from)?)
         };
@@ -147,7 +154,7 @@ impl Service {
     }
 }
 
-/// Opens the directory, and takes it for this process. Another process may go on serving it if what is published has
+/// Opens the directory, and takes it for this process. Another process may keep serving it if what is published has
 /// another layout: then there is no lock yet.
 async fn open(
     data_dir: &Path,
@@ -166,7 +173,7 @@ async fn open(
             Ok(lock) => Ok((read_model, Some(lock))),
             Err(LockError::InUse { holder, .. }) if read_model.current_is_foreign(&layout)? => {
                 tracing::warn!(
-                    "{holder} goes on serving another layout while this process builds layout {layout}"
+                    "{holder} keeps serving another layout while this process builds layout {layout}"
                 );
                 Ok((read_model, None))
             }
@@ -186,25 +193,25 @@ async fn build_failed(builder: &mut Option<JoinHandle<Result<(), BuildError>>>) 
     }
 }
 
-async fn keeper_failed(keeper: &mut Option<OwnThreads>) -> TaskError {
-    let Some(at_work) = keeper else { return std::future::pending().await };
+async fn manager_failed(manager: &mut Option<OwnThreads>) -> TaskError {
+    let Some(at_work) = manager else { return std::future::pending().await };
     let result = at_work.ended().await;
-    *keeper = None;
+    *manager = None;
     match result {
         Err(error) => error,
         Ok(()) => std::future::pending().await,
     }
 }
 
-/// On threads of its own: whatever queries wait for, what is served is looked after.
-fn spawn_keeper<E: EventData + 'static>(
-    keeper: Keeper<E>,
+/// On threads of its own: whatever queries wait for, the served generation is managed.
+fn spawn_manager<E: EventData + 'static>(
+    manager: GenerationManager<E>,
     api: Arc<Api>,
     stopped: Stop,
 ) -> std::io::Result<OwnThreads> {
-    OwnThreads::spawn("keeper", KEEPER_BLOCKING_THREADS_MAX, async move {
+    OwnThreads::spawn("generations", MANAGER_BLOCKING_THREADS_MAX, async move {
         tokio::select! {
-            () = keeper.run(stopped) => {}
+            () = manager.run(stopped) => {}
             () = measure(api) => {}
         }
     })
@@ -212,12 +219,12 @@ fn spawn_keeper<E: EventData + 'static>(
 
 #[cfg(test)]
 impl Service {
-    /// Answers nothing; its keeper does as it is told.
-    pub(super) fn with_keeper(keeper: impl Future<Output = ()> + Send + 'static) -> Self {
+    /// Answers nothing; its generation manager is what the test gives it.
+    pub(super) fn with_manager(manager: impl Future<Output = ()> + Send + 'static) -> Self {
         let stopped = Stop::default();
         let stopper = stopped.on_drop();
-        let keeper = OwnThreads::spawn("keeper", 1, keeper).ok();
+        let manager = OwnThreads::spawn("generations", 1, manager).ok();
         let ownership = tokio::spawn(async move { stopped.cancelled().await });
-        Self { router: Router::new(), stopper, keeper, ownership, builder: None }
+        Self { router: Router::new(), stopper, manager, ownership, builder: None }
     }
 }

@@ -19,7 +19,7 @@ pub struct Serving {
     /// Counts what was served before it in this process.
     pub number: u64,
     pub name: String,
-    /// Its rows. Whoever answers a query reads them by [`Serving::read`] or [`Serving::read_many`].
+    /// Its rows. A query reads them by [`Serving::read`] or [`Serving::read_many`].
     pub(super) generation: Arc<Generation>,
     /// Its follower's progress; closed once that follower has been stopped.
     pub progress: watch::Receiver<Arc<Progress>>,
@@ -49,7 +49,7 @@ impl Serving {
         self.read_heavy(length, |generation, _| read(generation)).await
     }
 
-    /// Reads any number of rows on a thread that may block, once one is free. `read` has to look at its [`Stop`] so often that
+    /// Reads any number of rows on a thread that may block, once one is free. `read` has to check its [`Stop`] so often that
     /// it ends soon after its request; nobody sees what it returns then.
     pub async fn read_many<T, R>(&self, read: R) -> Result<T, ApiError>
     where
@@ -99,7 +99,7 @@ pub(super) fn is_projected(checkpoint: &Checkpoint, quarantine: &Quarantine, at:
 }
 
 /// Which of a token's positions is the first that is not there, if those before `from` are; how many it has, if all are.
-/// Many requests wait at once, and each looks at every commit: so it goes on where it was.
+/// Many requests wait at once, and each checks every commit: so it continues where it was.
 pub(super) fn first_missing(token: &Token, from: usize, is_there: impl Fn(&TokenPosition) -> bool) -> usize {
     from + token.positions.iter().skip(from).take_while(|at| is_there(at)).count()
 }
@@ -111,9 +111,9 @@ pub fn waiting<'a>(quarantine: &'a Quarantine, token: &'a Token) -> Option<(&'a 
 
 /// How far `checkpoint` has got in the partitions that `token` names.
 pub fn current(checkpoint: &Checkpoint, token: &Token) -> Token {
-    let at = |wanted: &TokenPosition| {
-        let position = checkpoint.get(&wanted.topic, wanted.partition)?.next_position.checked_sub(1)?;
-        Some(TokenPosition { position, ..wanted.clone() })
+    let at = |requested: &TokenPosition| {
+        let position = checkpoint.get(&requested.topic, requested.partition)?.next_position.checked_sub(1)?;
+        Some(TokenPosition { position, ..requested.clone() })
     };
     Token { positions: token.positions.iter().filter_map(at).collect() }
 }
@@ -168,19 +168,19 @@ mod tests {
     }
 
     #[test]
-    fn what_was_reached_is_not_looked_at_again() {
+    fn what_was_reached_is_not_checked_again() {
         let token: Token =
             (0..100).map(|at| format!("a/{at}@5")).collect::<Vec<_>>().join(",").parse().unwrap();
-        let looks = Cell::new(0);
+        let checks = Cell::new(0);
         let mut from = 0;
         for commit in 0..1_000 {
             let is_there = |at: &TokenPosition| {
-                looks.set(looks.get() + 1);
+                checks.set(checks.get() + 1);
                 at.partition < 99 || commit == 999
             };
             from = first_missing(&token, from, is_there);
         }
-        assert_eq!((from, looks.get()), (100, 99 + 1_000));
+        assert_eq!((from, checks.get()), (100, 99 + 1_000));
     }
 
     #[test]

@@ -27,7 +27,7 @@ pub struct Settings {
     pub data_dir: PathBuf,
     #[arg(skip)]
     pub connections: ConnectionLimits,
-    /// Rebuild the read model from the log, while what there is goes on being served
+    /// Rebuild the read model from the log, while what there is stays served
     #[arg(long, env = "DAYBOOK_REPLAY")]
     pub replay: bool,
     /// Bytes of memory that a replay may sort and merge in
@@ -51,7 +51,7 @@ pub struct Settings {
     /// Publish what a replay has built even if it differs from what is served, for this reason
     #[arg(long, value_name = "WHY")]
     pub accept_difference: Option<String>,
-    // A projection that follows is behind by milliseconds; whoever waits longer had better come again.
+    // A projection that follows is behind by milliseconds; a client that waits longer should come again.
     /// Longest wait that a request may ask for with Daybook-Wait-Ms
     #[arg(
         long,

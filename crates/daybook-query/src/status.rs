@@ -31,20 +31,20 @@ pub struct Status {
     /// Why the published generation is not the one that is served.
     pub refused: Option<String>,
     pub next: Option<NextStatus>,
-    /// Generations that nobody is to serve, as they lay there when it was looked last, and why; the next replay removes them.
+    /// Generations that nobody is to serve, as they lay there at the last check, and why; the next replay removes them.
     pub withdrawn: Vec<Withdrawn>,
     /// Why a generation that is to be built is not yet.
     pub build_trouble: Option<String>,
     /// What is wrong, while the directory of the read model was removed or replaced under this process.
     pub directory_gone: Option<String>,
-    pub partitions: Vec<Partition>,
+    pub partitions: Vec<PartitionProgress>,
     /// Records that the broker has and the rows do not; none until the broker has answered for all partitions.
     pub lag_total: Option<u64>,
     pub last_event_age_ms: Option<i64>,
     pub events_applied: u64,
     pub duplicates_skipped: u64,
-    /// Records of superseded writers that this process has skipped.
-    pub superseded_skipped: u64,
+    /// Records of fenced writers that this process has skipped.
+    pub fenced_skipped: u64,
     pub rebuild: Option<Rebuild>,
     /// Keys whose events wait because one of them could not be projected; at most [`STATUS_KEYS_MAX`].
     pub quarantine: Vec<ParkedKey>,
@@ -54,7 +54,7 @@ pub struct Status {
     pub skipped: Vec<SkippedEvent>,
     pub skipped_events: usize,
     /// How many of these the file `SKIPPED` does not name, so that the next replay projects them, or has them wait, and is not
-    /// published without `--accept-difference`: it is to be restored from a copy. None until it has been looked at.
+    /// published without `--accept-difference`: it is to be restored from a copy. None until it has been checked.
     pub skipped_unnamed: Option<usize>,
     /// Records that are no events of their topics' services, by partition.
     pub set_aside: Vec<SetAsideShown>,
@@ -95,20 +95,6 @@ impl NextStatus {
     }
 }
 
-#[derive(Debug, PartialEq, Serialize)]
-pub struct Partition {
-    pub topic: String,
-    pub partition: i32,
-    /// Kafka's offset of the first record that has not been projected.
-    pub checkpoint: i64,
-    /// The broker's end offset; none until it has answered, and while nobody answers for the partition.
-    pub end_offset: Option<i64>,
-    pub lag: Option<u64>,
-    pub position: Option<u64>,
-    /// Whether records were set aside behind that event: until the next one nobody knows whether they were events.
-    pub end_unproven: bool,
-}
-
 /// Whether queries are answered from a generation that had caught up once. A projection that stopped later does not
 /// take that away: its answers are those of the last good state, and to send readers elsewhere would help nobody.
 pub fn ready(serving: Option<&Serving>) -> bool {
@@ -124,6 +110,7 @@ pub fn status(api: &Api, serving: Option<&Serving>, measured: &Measured, now: Ti
         ..Progress::clone(&serving.progress.borrow())
     });
     let progress = progress.as_ref();
+    let counts = progress.map(|progress| progress.counts).unwrap_or_default();
     let stopped = progress.and_then(stop_reason);
     let bytes_on_disk = serving.and_then(|serving| measured.bytes_on_disk(serving.number));
     let quarantine = moment.as_ref().map(|moment| moment.quarantine.clone()).unwrap_or_default();
@@ -145,14 +132,14 @@ pub fn status(api: &Api, serving: Option<&Serving>, measured: &Measured, now: Ti
         withdrawn: measured.withdrawn.clone(),
         build_trouble: api.build_trouble.load().as_ref().clone(),
         directory_gone: api.directory_gone.load().as_ref().clone(),
-        partitions: progress.map(partitions).unwrap_or_default(),
+        partitions: progress.map(|progress| progress.partitions().collect()).unwrap_or_default(),
         lag_total: progress.and_then(Progress::lag_total),
-        last_event_age_ms: progress
-            .and_then(|progress| progress.last_event_at)
+        last_event_age_ms: counts
+            .last_event_at
             .map(|at| now.as_millisecond().saturating_sub(at.as_millisecond())),
-        events_applied: progress.map_or(0, |progress| progress.events_applied),
-        duplicates_skipped: progress.map_or(0, |progress| progress.duplicates_skipped),
-        superseded_skipped: progress.map_or(0, |progress| progress.superseded_skipped),
+        events_applied: counts.applied,
+        duplicates_skipped: counts.duplicates,
+        fenced_skipped: counts.fenced,
         rebuild: api.rebuild.load().as_deref().cloned().or_else(|| measured.rebuild.clone()),
         quarantine: quarantine.keys().take(STATUS_KEYS_MAX).cloned().collect(),
         quarantine_keys: quarantine.keys().count(),
@@ -213,30 +200,12 @@ pub(super) fn troubles(status: &Status) -> Vec<String> {
 }
 
 fn partitions_away(progress: &Progress) -> Vec<String> {
-    let told = |(source, why): (&SourceId, &TopicError)| match why.is_away() {
+    let line = |(source, why): (&SourceId, &TopicError)| match why.is_away() {
         // It names the partition.
         true => why.to_string(),
         false => format!("{source} is not answered for: {why}"),
     };
-    progress.away.iter().map(told).collect()
-}
-
-fn partitions(progress: &Progress) -> Vec<Partition> {
-    progress.partitions().map(Partition::from).collect()
-}
-
-impl From<PartitionProgress> for Partition {
-    fn from(at: PartitionProgress) -> Self {
-        Self {
-            lag: at.lag(),
-            topic: at.source.topic.to_string(),
-            partition: at.source.partition,
-            checkpoint: at.next_offset,
-            end_offset: at.end_offset,
-            position: at.next_position.checked_sub(1),
-            end_unproven: at.is_end_unproven,
-        }
-    }
+    progress.away.iter().map(line).collect()
 }
 
 /// The reason of a stop as a problem, with the record that caused it.
@@ -250,7 +219,7 @@ fn problem(reason: &StopReason) -> Problem {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Rebuild {
     pub generation: Option<String>,
     /// Who is at work, if it is another process.
@@ -269,17 +238,7 @@ pub struct Rebuild {
 impl Rebuild {
     pub fn at_work(found: RebuildAtWork) -> Self {
         let RebuildAtWork { holder, progress } = found;
-        let nothing_yet = Self {
-            generation: None,
-            by: None,
-            phase: None,
-            done: 0,
-            total: 0,
-            events_per_s: 0.0,
-            eta_s: None,
-            memory_bytes: None,
-        };
-        Self { by: Some(holder), ..progress.map_or(nothing_yet, Self::from) }
+        Self { by: Some(holder), ..progress.map(Self::from).unwrap_or_default() }
     }
 }
 

@@ -3,9 +3,6 @@
 //!
 //! It knows no Kafka and no domain; of events only how errors and tokens look.
 
-// What users read is the facade `daybook`.
-#![allow(missing_docs)]
-
 mod connections;
 mod failpoint;
 pub mod health_check;
@@ -30,7 +27,7 @@ pub use slot::Slot;
 pub use stop::{Stop, StopOnDrop};
 pub use stop::{listening, shutdown_signal};
 
-/// If two looks are further apart, of somebody who looks again and again, the process itself stood still: it got SIGSTOP, or no
+/// If two checks of a loop that checks again and again are further apart, the process itself stood still: it got SIGSTOP, or no
 /// processor. (While a machine is suspended this clock may stand still, too.)
 pub const STOOD_STILL_AFTER: Duration = Duration::from_secs(5);
 

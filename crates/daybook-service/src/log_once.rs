@@ -11,15 +11,15 @@ const QUIET: Duration = Duration::from_secs(60);
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(600);
 /// Kinds that are kept apart; past it the one that was said longest ago is forgotten.
 const KINDS_MAX: usize = 256;
-/// Characters that tell a kind.
+/// Characters that make a kind.
 const KIND_CHARS_MAX: usize = 200;
 
 /// When each kind was said last.
 #[derive(Debug, Default)]
-pub struct LogOnce(Mutex<BTreeMap<String, Said>>);
+pub struct LogOnce(Mutex<BTreeMap<String, Logged>>);
 
 #[derive(Debug)]
-struct Said {
+struct Logged {
     at: Instant,
     left_out: u64,
 }
@@ -54,7 +54,7 @@ impl LogOnce {
     }
 }
 
-fn say(kinds: &mut BTreeMap<String, Said>, kind: &str, now: Instant) -> Option<u64> {
+fn say(kinds: &mut BTreeMap<String, Logged>, kind: &str, now: Instant) -> Option<u64> {
     if let Some(said) = kinds.get_mut(kind) {
         let quiet_for = now.saturating_duration_since(said.at);
         if quiet_for < QUIET {
@@ -66,11 +66,11 @@ fn say(kinds: &mut BTreeMap<String, Said>, kind: &str, now: Instant) -> Option<u
         return Some(if quiet_for < FORGOTTEN_AFTER { left_out } else { 0 });
     }
     make_room(kinds);
-    kinds.insert(kind.to_owned(), Said { at: now, left_out: 0 });
+    kinds.insert(kind.to_owned(), Logged { at: now, left_out: 0 });
     Some(0)
 }
 
-fn make_room(kinds: &mut BTreeMap<String, Said>) {
+fn make_room(kinds: &mut BTreeMap<String, Logged>) {
     if kinds.len() < KINDS_MAX {
         return;
     }

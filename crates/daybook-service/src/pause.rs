@@ -16,7 +16,7 @@ impl Pause {
         Self { first, longest, last: None }
     }
 
-    #[must_use = "whoever tries again waits for it"]
+    #[must_use = "a retry waits for it"]
     pub fn longer(&mut self) -> Duration {
         let next = self.last.map_or(self.first, |last| (last * 2).min(self.longest));
         self.last = Some(next);
@@ -34,7 +34,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_grows_up_to_its_bound_and_begins_anew_after_a_success() {
+    fn it_grows_up_to_its_bound_and_begins_again_after_a_success() {
         let mut pause = Pause::new(Duration::from_millis(500), Duration::from_secs(3));
         let grown: Vec<_> = (0..5).map(|_| pause.longer().as_millis()).collect();
         assert_eq!(grown, [500, 1_000, 2_000, 3_000, 3_000]);

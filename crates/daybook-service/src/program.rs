@@ -135,12 +135,12 @@ mod tests {
 
     #[derive(Debug, thiserror::Error)]
     #[error("{0}")]
-    struct Said(&'static str, #[source] Option<Box<Said>>);
+    struct Failure(&'static str, #[source] Option<Box<Failure>>);
 
     #[test]
     fn a_chain_tells_each_cause_once() {
-        let cause = |text| Some(Box::new(Said(text, None)));
-        assert_eq!(chain(&Said("cannot open", cause("disk full"))), "cannot open: disk full");
-        assert_eq!(chain(&Said("cannot open: disk full", cause("disk full"))), "cannot open: disk full");
+        let cause = |text| Some(Box::new(Failure(text, None)));
+        assert_eq!(chain(&Failure("cannot open", cause("disk full"))), "cannot open: disk full");
+        assert_eq!(chain(&Failure("cannot open: disk full", cause("disk full"))), "cannot open: disk full");
     }
 }

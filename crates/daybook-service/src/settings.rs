@@ -157,7 +157,7 @@ mod tests {
                         --wait-ms: \"11\" is not a number from 0 to 10\n--format: \"xml\" is not text or json\n\
                         --data-dir: it is a file";
         assert_eq!(errors.finish().unwrap_err().to_string(), expected);
-        read(&["--wait-ms=0"]).1.expect("what was wrong in a command line before is told once");
+        read(&["--wait-ms=0"]).1.expect("what was wrong in a command line before is reported once");
     }
 
     #[test]

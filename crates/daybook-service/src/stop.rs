@@ -86,7 +86,7 @@ pub async fn shutdown_signal() {
     }
 }
 
-/// Lets `stop` begin to listen, and returns what is left of it: whoever is told afterwards that the process is at work may
+/// Lets `stop` begin to listen, and returns what is left of it: who learns afterwards that the process is at work may
 /// ask it to stop. Before, a signal ends it at once.
 pub async fn listening(stop: impl Future<Output = ()> + Send) -> impl Future<Output = ()> + Send {
     let mut stop = Box::pin(stop);
@@ -104,7 +104,6 @@ async fn interrupt() {
     }
 }
 
-#[cfg(unix)]
 async fn terminate() {
     match signal::unix::signal(signal::unix::SignalKind::terminate()) {
         Ok(mut terminate) => {
@@ -114,12 +113,7 @@ async fn terminate() {
     }
 }
 
-#[cfg(not(unix))]
-async fn terminate() {
-    std::future::pending().await
-}
-
-// Without the handler the signal ends the process as it does by default; until then the work goes on.
+// Without the handler the signal ends the process as it does by default; until then the work continues.
 async fn cannot_listen(name: &str, error: &std::io::Error) {
     tracing::error!("cannot listen for {name}: {error}; it will end the process without an orderly stop");
     std::future::pending().await

@@ -112,7 +112,7 @@ impl FromStr for Digest {
     }
 }
 
-// At an opening sled 0.34 takes a record of its log whose checksum is wrong for the end of its segment, and goes on with the
+// At an opening sled 0.34 takes a record of its log whose checksum is wrong for the end of its segment, and continues with the
 // next one. Rows that were written there are older or gone, and sled says nothing. Each batch has the digest of what it leaves
 // behind, so rows that are not of one time do not add up to it.
 
@@ -121,8 +121,8 @@ pub(crate) const KEY: &[u8] = b"D";
 /// Most threads that add up, however many processors there are. Each takes all keys that begin with one byte, and most keys
 /// begin with one of two.
 const THREADS_MAX: usize = 2;
-/// After so many rows a thread tells how many have been added up.
-const TOLD_ROWS: u64 = 1 << 16;
+/// After so many rows a thread reports how many have been added up.
+const REPORTED_ROWS: u64 = 1 << 16;
 
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Sum {
@@ -139,15 +139,18 @@ pub(crate) fn change(digest: &mut Digest, key: &[u8], before: Option<&[u8]>, aft
     }
 }
 
-/// Adds up all rows but the digest's own, and tells now and then how many they are so far. `rows_of` gives those whose keys begin
+/// Adds up all rows but the digest's own, and reports now and then how many they are so far. `rows_of` gives those whose keys begin
 /// with a byte; no key is empty.
-pub(crate) fn add_up<B, E, R>(rows_of: impl Fn(u8) -> R + Sync, tell: &(dyn Fn(u64) + Sync)) -> Result<Sum, E>
+pub(crate) fn add_up<B, E, R>(
+    rows_of: impl Fn(u8) -> R + Sync,
+    report: &(dyn Fn(u64) + Sync),
+) -> Result<Sum, E>
 where
     B: AsRef<[u8]>,
     E: Send,
     R: Iterator<Item = Result<(B, B), E>>,
 {
-    let (next, told) = (AtomicU16::new(0), AtomicU64::new(0));
+    let (next, reported) = (AtomicU16::new(0), AtomicU64::new(0));
     let worker = || {
         let mut sum = Sum::default();
         while let Ok(first) = u8::try_from(next.fetch_add(1, Ordering::SeqCst)) {
@@ -158,8 +161,8 @@ where
                 }
                 sum.digest.add(RowHash::of(key.as_ref(), value.as_ref()));
                 sum.rows += 1;
-                if sum.rows.is_multiple_of(TOLD_ROWS) {
-                    tell(told.fetch_add(TOLD_ROWS, Ordering::SeqCst) + TOLD_ROWS);
+                if sum.rows.is_multiple_of(REPORTED_ROWS) {
+                    report(reported.fetch_add(REPORTED_ROWS, Ordering::SeqCst) + REPORTED_ROWS);
                 }
             }
         }
@@ -243,16 +246,16 @@ mod added_up_tests {
     use super::*;
 
     #[test]
-    fn how_many_rows_were_added_up_is_told_on_the_way() {
-        let told = Mutex::new(Vec::new());
+    fn how_many_rows_were_added_up_is_reported_on_the_way() {
+        let reported = Mutex::new(Vec::new());
         let rows_of = |first: u8| {
-            let rows = if first == b'A' { 3 * TOLD_ROWS + 7 } else { 1 };
+            let rows = if first == b'A' { 3 * REPORTED_ROWS + 7 } else { 1 };
             (0..rows).map(move |row| {
                 Ok::<_, Infallible>(([&[first][..], &row.to_be_bytes()].concat(), Vec::new()))
             })
         };
-        let sum = add_up(rows_of, &|rows| told.lock().unwrap().push(rows)).unwrap();
-        assert_eq!(sum.rows, 3 * TOLD_ROWS + 7 + 255);
-        assert_eq!(*told.lock().unwrap(), [1, 2, 3].map(|part| part * TOLD_ROWS));
+        let sum = add_up(rows_of, &|rows| reported.lock().unwrap().push(rows)).unwrap();
+        assert_eq!(sum.rows, 3 * REPORTED_ROWS + 7 + 255);
+        assert_eq!(*reported.lock().unwrap(), [1, 2, 3].map(|part| part * REPORTED_ROWS));
     }
 }

@@ -68,7 +68,7 @@ impl DirectoryLock {
 impl Drop for DirectoryLock {
     /// Closing the file would not do: a child that another thread starts has it, too, until it executes its program.
     fn drop(&mut self) {
-        // Nobody can be told. Closing the file is what is left then.
+        // Nothing can be reported here. Closing the file is what is left.
         let _closed_next = self.file.unlock();
     }
 }
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn the_second_is_told_who_was_first() {
+    fn the_second_learns_who_was_first() {
         let dir = tempfile::tempdir().unwrap();
         let first = DirectoryLock::acquire(dir.path(), "LOCK", "users, pid 12").unwrap();
         let refused = DirectoryLock::acquire(dir.path(), "LOCK", "users, pid 13").unwrap_err();

@@ -41,7 +41,7 @@ pub struct DatabaseError {
     pub detail: String,
     pub cause: Cause,
     /// Of what kind those of an earlier write were that has failed, maybe in one of sled's own threads. sled remembers it until
-    /// the database is opened again, and tells the one that comes next, which may only be reading.
+    /// the database is opened again, and returns it to the one that comes next, which may only be reading.
     pub earlier: Option<Cause>,
 }
 
@@ -109,7 +109,8 @@ fn shown(error: &DatabaseError) -> String {
 
 /// What helps where a store cannot be opened; of damage, the caller says what becomes of it.
 fn advice(detail: &str, cause: Cause) -> String {
-    const USUAL: &str = "see that the disk has space and may be written, and that nobody else has it open";
+    const USUAL: &str =
+        "check that the disk has space and may be written, and that no other process has the store open";
     match too_many_files(detail) {
         Some(advice) => format!("; {advice}"),
         None if cause == Cause::Other => format!("; {USUAL}"),

@@ -10,13 +10,29 @@ pub const TEMPORARY_SUFFIX: &str = ".tmp";
 /// Replaces `path` in one step: whatever happens, readers see the old content or the new, which is durable when this returns.
 pub fn replace(path: &Path, content: impl AsRef<[u8]>) -> io::Result<()> {
     let temporary = temporary(path);
-    // Who is told knows of the other name alone.
+    // The caller knows the other name alone.
     let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", temporary.display()));
     let mut file = File::create(&temporary).map_err(named)?;
     file.write_all(content.as_ref())?;
     file.sync_all()?;
     fs::rename(&temporary, path)?;
     sync_parent(path)
+}
+
+/// What a file holds; none if it is not there.
+pub fn read_if_there(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    match fs::read(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        read => read.map(Some),
+    }
+}
+
+/// The outcome of a removal; it is as well if there was nothing to remove.
+pub fn if_there(removed: io::Result<()>) -> io::Result<()> {
+    match removed {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    }
 }
 
 /// Replaces `path` in one step, but not durably: readers see the old content or the new.
@@ -117,7 +133,7 @@ pub fn probe(path: &Path, bytes: usize) -> io::Result<()> {
     written.and(removed)
 }
 
-/// What is wrong, if an entry of a directory that should be a file is none. What cannot be looked at is for who opens it to tell.
+/// What is wrong, if an entry of a directory that should be a file is none. What cannot be looked at is reported where it is opened.
 pub fn misplaced(directory: &Path, is_file: impl Fn(&str) -> bool) -> Option<String> {
     let is_other = |path: &Path| fs::metadata(path).is_ok_and(|found| !found.is_file());
     let mut entries = fs::read_dir(directory).ok()?.flatten();

@@ -7,8 +7,6 @@
 //! What an error means is for the caller to decide: a service builds its index again, a read model waits, or is built again.
 //! Errors say what sled or the system said ([`Cause`]).
 
-// What users read is the facade `daybook`.
-#![allow(missing_docs)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout))]
 
 mod batch;

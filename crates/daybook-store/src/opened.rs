@@ -25,15 +25,15 @@ pub(crate) struct Opened {
 }
 
 impl Opened {
-    /// Opens the database in `dir`, or makes one; its rows add up to their digest. `tell` hears how many were added up so far.
+    /// Opens the database in `dir`, or makes one; its rows add up to their digest. `report` is given how many were added up so far.
     pub(crate) fn open(
         dir: &Path,
         cache_bytes: u64,
         checks: (Noted, Unreadable),
-        tell: &(dyn Fn(u64) + Sync),
+        report: &(dyn Fn(u64) + Sync),
     ) -> Result<Self, StoreError> {
         let mut opened = Self::open_as_it_is(dir, cache_bytes)?;
-        match opened.checked_digest(checks, tell) {
+        match opened.checked_digest(checks, report) {
             Ok(digest) => opened.digest = Some(Mutex::new(digest)),
             Err(error) => {
                 opened.database.close();
@@ -54,10 +54,10 @@ impl Opened {
     fn checked_digest(
         &self,
         (must_be, unreadable): (Noted, Unreadable),
-        tell: &(dyn Fn(u64) + Sync),
+        report: &(dyn Fn(u64) + Sync),
     ) -> Result<Digest, StoreError> {
         let began = Instant::now();
-        let sum = add_up(|first| self.beginning_with(first), tell);
+        let sum = add_up(|first| self.beginning_with(first), report);
         let noted = self.database.get(digest::KEY).map_err(of_opening)?;
         let noted = noted.filter(|_| must_be != Noted::Ignored);
         let noted = noted.map(|noted| <[u8; BYTES]>::try_from(&*noted).map_err(|_| StoreError::NotAsWritten));
@@ -71,7 +71,7 @@ impl Opened {
             (Err(error), Some(noted)) if error.cause != Cause::Other && unreadable == Unreadable::IsLeft => {
                 tracing::error!(
                     %error,
-                    "a page of the store cannot be read: a command that needs it is refused, and whether other rows are gone cannot be told; the \
+                    "a page of the store cannot be read: commands that need it are refused, and other rows may be lost; the \
                      store is built again once a start meets it while the whole log can be read"
                 );
                 Ok(noted)

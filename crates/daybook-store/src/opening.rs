@@ -89,9 +89,9 @@ const THREADS: usize = 7 + 1;
 /// for ever for work that nobody does.
 pub(crate) fn check_threads() -> io::Result<()> {
     check(|work| Builder::new().spawn(work)).map_err(|error| {
-        let told =
+        let reason =
             format!("the system gives no thread for the store: {error}; check the limits of this process");
-        io::Error::new(error.kind(), told)
+        io::Error::new(error.kind(), reason)
     })
 }
 

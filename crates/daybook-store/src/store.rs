@@ -28,7 +28,7 @@ pub type Span = (Vec<u8>, Vec<u8>);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unreadable {
     IsDamage,
-    /// Everything else is gone on with, although the rest cannot be added up without them.
+    /// Everything else is still used, although the rest cannot be added up without them.
     IsLeft,
 }
 
@@ -65,18 +65,18 @@ impl Store {
     /// Opens the database in `dir`, or makes one. All its rows are read.
     /// Errors: [`StoreError`] if the directory cannot be used or holds something damaged.
     pub fn open(dir: &Path, cache_bytes: u64) -> Result<Self, StoreError> {
-        Self::open_telling(dir, cache_bytes, (Noted::MayBe, Unreadable::IsDamage), &|_| {})
+        Self::open_reporting(dir, cache_bytes, (Noted::MayBe, Unreadable::IsDamage), &|_| {})
     }
 
-    /// The same; `tell` hears how many rows have been read so far.
+    /// The same; `report` is given how many rows have been read so far.
     /// Errors: As [`Store::open`]; pages that cannot be read are left, if so asked.
-    pub fn open_telling(
+    pub fn open_reporting(
         dir: &Path,
         cache_bytes: u64,
         (noted, unreadable): (Noted, Unreadable),
-        tell: &(dyn Fn(u64) + Sync),
+        report: &(dyn Fn(u64) + Sync),
     ) -> Result<Self, StoreError> {
-        let opened = RwLock::new(Some(Opened::open(dir, cache_bytes, (noted, unreadable), tell)?));
+        let opened = RwLock::new(Some(Opened::open(dir, cache_bytes, (noted, unreadable), report)?));
         Ok(Self { dir: dir.to_owned(), cache_bytes, unreadable, opened })
     }
 
@@ -147,7 +147,7 @@ impl Store {
         self.opened(|opened| Ok(opened.database.unsynced_bytes())).unwrap_or(0)
     }
 
-    /// Whether what it wrote may not be on the disk, so that it must not be gone on with.
+    /// Whether what it wrote may not be on the disk, so that it must not be used any more.
     pub fn is_distrusted(&self) -> bool {
         self.opened(|opened| Ok(opened.is_distrusted())).unwrap_or(false)
     }

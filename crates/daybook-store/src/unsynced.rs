@@ -23,7 +23,7 @@ pub(crate) const FOLLOWED_BYTES_MAX: u64 = SEGMENT_BYTES as u64 / 4;
 /// With so many bytes of batches since sled was last made to write what it has in memory, it is made to do so again: what it
 /// has there, up to a segment, is not in what it says to have written.
 const UNWRITTEN_BYTES_MAX: usize = BATCH_BYTES_MAX / 8;
-/// After so long a sync of an index is due. Whoever looks as often syncs what was written at most twice this time ago.
+/// After so long a sync of an index is due. A loop that checks as often syncs what was written at most twice this time ago.
 pub const SYNC_PAUSE: Duration = Duration::from_millis(500);
 
 /// Places are log sequence numbers of sled, which count bytes of its log and never go back.

@@ -86,7 +86,7 @@ impl Passing {
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("event {id} does not continue the log: {error}")]
-pub struct Refusal {
+pub struct Discontinuity {
     pub id: Uuid,
     pub error: SequenceError,
 }
@@ -99,7 +99,7 @@ pub enum ReopenError {
     #[error(transparent)]
     Foreign(Unowned),
     #[error(transparent)]
-    Elsewhere(#[from] Refusal),
+    Elsewhere(#[from] Discontinuity),
 }
 
 /// An event of the partition's service, judged.
@@ -122,7 +122,7 @@ impl PartitionState {
         &self,
         record: &RecordView<'r>,
         headers: impl Fn() -> Headers,
-    ) -> Result<Admission<'r, EventRead<'r, E>>, Refusal> {
+    ) -> Result<Admission<'r, EventRead<'r, E>>, Discontinuity> {
         match event_data::open::<E>(record.value, &headers) {
             Ok(opened) => self.admit(record, opened, headers, EventRead::Opened),
             Err(EventError::Envelope(error)) => self.admit_other(record, headers, error),
@@ -141,7 +141,7 @@ impl PartitionState {
         &self,
         record: &RecordView<'r>,
         headers: impl Fn() -> Headers,
-    ) -> Result<Admission<'r, Envelope<'r>>, Refusal> {
+    ) -> Result<Admission<'r, Envelope<'r>>, Discontinuity> {
         match envelope::open(record.value, &headers) {
             Ok(opened) => self.admit(record, opened, headers, |envelope| envelope),
             Err(error) => self.admit_other(record, headers, error),
@@ -162,7 +162,7 @@ impl PartitionState {
         }
         if found != position {
             let error = SequenceError::Gap { expected: position, found, set_aside: 0 };
-            return Err(Refusal { id, error }.into());
+            return Err(Discontinuity { id, error }.into());
         }
         Ok(opened)
     }
@@ -175,7 +175,7 @@ impl PartitionState {
             return Err(ReopenError::Foreign(self.foreign(&event.source, id)));
         }
         let checked = self.sequence.check(u32::MAX, event.position, id, event.previous_id);
-        let verdict = checked.map_err(|error| Refusal { id, error })?;
+        let verdict = checked.map_err(|error| Discontinuity { id, error })?;
         let Reached { offset, epoch, .. } = self.reached();
         let (log_id, begins, placed) = (None, None, Vec::new());
         Ok(Passing(Passed::Ours { verdict, epoch, id, offset, log_id, begins, placed }))
@@ -193,7 +193,7 @@ impl PartitionState {
         opened: O,
         headers: impl Fn() -> Headers,
         as_read: impl FnOnce(O) -> T,
-    ) -> Result<Admission<'r, T>, Refusal> {
+    ) -> Result<Admission<'r, T>, Discontinuity> {
         let event = opened.identity();
         if !self.is_from(event.source) {
             let why = self.foreign(event.source, event.id);
@@ -213,13 +213,13 @@ impl PartitionState {
         let disposition = match verdict {
             Verdict::Apply => Disposition::Event(as_read(opened)),
             Verdict::Duplicate => Disposition::Repeated,
-            Verdict::Superseded | Verdict::Claim => Disposition::Fenced,
+            Verdict::Fenced | Verdict::Claim => Disposition::Fenced,
         };
         Ok(Admission { disposition, passing })
     }
 
     #[inline]
-    fn judge(&self, event: &Identity<'_>, offset: i64) -> Result<Judged, Refusal> {
+    fn judge(&self, event: &Identity<'_>, offset: i64) -> Result<Judged, Discontinuity> {
         let check =
             |sequence: &Sequence| sequence.check(event.epoch, event.position, event.id, event.previous_id);
         let begins = self.begins_at(event, offset);
@@ -232,14 +232,16 @@ impl PartitionState {
 
     /// A gap may be what was set aside.
     #[cold]
-    fn fill_gap(&self, event: &Identity<'_>, error: SequenceError) -> Result<Judged, Refusal> {
+    fn fill_gap(&self, event: &Identity<'_>, error: SequenceError) -> Result<Judged, Discontinuity> {
         let id = event.id;
-        let SequenceError::Gap { expected, found, .. } = error else { return Err(Refusal { id, error }) };
+        let SequenceError::Gap { expected, found, .. } = error else {
+            return Err(Discontinuity { id, error });
+        };
         match self.pending.fill(expected, found, event.previous_id) {
             Some(placed) => Ok(Judged { placed, ..Judged::of(Verdict::Apply) }),
             None => {
                 let set_aside = self.pending.keyed();
-                Err(Refusal { id, error: SequenceError::Gap { expected, found, set_aside } })
+                Err(Discontinuity { id, error: SequenceError::Gap { expected, found, set_aside } })
             }
         }
     }
@@ -251,7 +253,7 @@ impl PartitionState {
         record: &RecordView<'r>,
         headers: impl Fn() -> Headers,
         error: OpenError,
-    ) -> Result<Admission<'r, T>, Refusal> {
+    ) -> Result<Admission<'r, T>, Discontinuity> {
         let claim = match claim::open(record.value).unwrap_or(Err(error)) {
             Ok(claim) => claim,
             Err(error) => return Ok(self.set_aside_record(record, headers, error.into())),

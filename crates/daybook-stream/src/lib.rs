@@ -7,9 +7,6 @@
 //!
 //! It knows Kafka and envelopes. It does not know rows, stores, or HTTP.
 
-// What users read is the facade `daybook`.
-#![allow(missing_docs)]
-
 mod admit;
 mod monitor;
 mod partition;
@@ -17,7 +14,7 @@ mod record;
 mod report;
 mod set_aside;
 
-pub use admit::{Admission, Disposition, EventRead, Passing, Refusal, ReopenError};
+pub use admit::{Admission, Discontinuity, Disposition, EventRead, Passing, ReopenError};
 pub use monitor::BrokerMonitor;
 pub use monitor::{Located, Watched, locate};
 pub use partition::{PartitionState, share_log_ids};

@@ -32,8 +32,8 @@ impl BrokerMonitor {
         pause: impl Fn() -> bool + Send + 'static,
     ) -> io::Result<()> {
         let run = move || match Self::open(kafka) {
-            // The owner's reader or writer is refused for the same reason, and tells it.
-            Err(error) => tracing::debug!("topics are not watched: {error}"),
+            // The owner's reader or writer is refused for the same reason, and reports it.
+            Err(error) => tracing::debug!("topics cannot be watched: {error}"),
             Ok(mut monitor) => loop {
                 turn(&mut monitor);
                 monitor.turns = monitor.turns.wrapping_add(1);
@@ -57,7 +57,7 @@ impl BrokerMonitor {
     /// What is doubtful about the logs that are followed. A log that cannot be asked is asked again in a later turn.
     pub fn doubt(&mut self, watched: &[Watched<'_>], is_over: &dyn Fn() -> bool) -> Option<String> {
         doubt(&self.kafka, watched, &mut self.doubts, is_over).unwrap_or_else(|error| {
-            tracing::debug!("the log cannot be asked for what was read last: {error}");
+            tracing::debug!("what was read last cannot be compared with the log: {error}");
             None
         })
     }
@@ -68,8 +68,8 @@ impl BrokerMonitor {
     }
 
     /// What is wrong with topics, given how many partitions each is to have.
-    pub fn look<T: AsRef<str>>(&mut self, topics: &[(T, i32)]) -> Vec<TopicError> {
-        self.topics.look(topics)
+    pub fn check<T: AsRef<str>>(&mut self, topics: &[(T, i32)]) -> Vec<TopicError> {
+        self.topics.check(topics)
     }
 }
 
@@ -132,7 +132,7 @@ pub(crate) fn doubt(
     let followed: Vec<_> = partitions.iter().map(|of| of.followed.clone()).collect();
     let give_up_at = Instant::now() + DOUBT_TIMEOUT;
     let is_over = || is_over() || Instant::now() >= give_up_at;
-    let found = doubts.look(Instant::now(), &followed, |looks| {
+    let found = doubts.check(Instant::now(), &followed, |looks| {
         let start = |(index, offset): &(usize, i64)| {
             start(partitions[*index].topic, partitions[*index].partition, *offset)
         };

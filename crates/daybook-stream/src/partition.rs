@@ -1,4 +1,4 @@
-//! Where a reader stands in one partition: all that tells what the next record is.
+//! Where a reader stands in one partition: all that decides what the next record is.
 
 use std::sync::Arc;
 
@@ -38,7 +38,7 @@ enum Front {
 }
 
 impl PartitionState {
-    /// Goes on behind what was reached. `service` is the only one that writes the topic.
+    /// Resumes behind what was reached. `service` is the only one that writes the topic.
     pub fn resume(topic: Arc<str>, partition: i32, service: &'static str, reached: Reached) -> Self {
         let before = reached.last_id.map(|id| (reached.offset - 1, Stamp { id, epoch: reached.epoch }));
         Self {
@@ -96,12 +96,12 @@ impl PartitionState {
         self.next_offset
     }
 
-    /// Offset right behind the event applied last, where reading goes on.
+    /// Offset right behind the event applied last, where reading resumes.
     pub fn resume_offset(&self) -> i64 {
         self.sequence.reached().offset
     }
 
-    /// What tells whether the log is still the same.
+    /// What shows whether the log is still the same.
     pub fn counted(&self) -> &Counted {
         &self.counted
     }
@@ -110,7 +110,7 @@ impl PartitionState {
         self.set_aside
     }
 
-    /// Reading goes on at another place, or at the same one; returns whether it is another one. Anywhere but right behind the event
+    /// Reading resumes at another place, or at the same one; returns whether it is another one. Anywhere but right behind the event
     /// applied last, everything is read again.
     pub fn seek(&mut self, offset: i64) -> bool {
         let Reached { offset: resume_offset, last_id, epoch, .. } = self.reached();
@@ -121,7 +121,7 @@ impl PartitionState {
         if resume_offset != offset {
             self.set_aside = SetAside::default();
         }
-        self.sequence.go_on_at(offset);
+        self.sequence.seek(offset);
         self.next_offset = offset;
         moved
     }
@@ -140,7 +140,7 @@ impl PartitionState {
         Source { service: self.service.into(), partition: self.partition }
     }
 
-    /// Where the front is gone: the sequence that begins at this event, unless its writer was fenced before, or others go on from it.
+    /// Where the front is gone: the sequence that begins at this event, unless its writer was fenced before, or others continue from it.
     pub(crate) fn begins_at(&self, event: &Identity<'_>, offset: i64) -> Option<Sequence> {
         let begins = match self.front {
             Front::Known => false,
@@ -193,7 +193,7 @@ impl PartitionState {
 
     #[inline]
     fn pass(&mut self, verdict: Verdict, epoch: u32, id: Uuid, offset: i64) {
-        // A repetition of the event applied last would do to go on behind, if what was set aside before it had not to be read again.
+        // A repetition of the event applied last would do to resume behind, if what was set aside before it had not to be read again.
         if verdict != Verdict::Duplicate || self.pending.is_empty() {
             self.sequence.pass(verdict, epoch, id, offset);
         }
@@ -208,7 +208,7 @@ impl PartitionState {
                     *claimed = true;
                 }
             }
-            Verdict::Duplicate | Verdict::Superseded => {}
+            Verdict::Duplicate | Verdict::Fenced => {}
         }
     }
 }

@@ -12,8 +12,8 @@ use crate::set_aside::{SetAside, Unowned};
 
 /// First bytes of a record that the log shows.
 const SHOWN_BYTES_MAX: usize = 48;
-/// After the first one, how many were set aside is told so often.
-const TOLD_EVERY: Duration = Duration::from_secs(60);
+/// After the first one, how many were set aside is reported so often.
+const REPORTED_EVERY: Duration = Duration::from_secs(60);
 
 /// What was set aside of one partition, for those who ask.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -77,7 +77,8 @@ impl SetAsideLog {
     }
 
     fn is_due(&mut self, now: Instant) -> bool {
-        let is_due = self.said_at.is_none_or(|said_at| now.saturating_duration_since(said_at) >= TOLD_EVERY);
+        let is_due =
+            self.said_at.is_none_or(|said_at| now.saturating_duration_since(said_at) >= REPORTED_EVERY);
         if is_due {
             self.said_at = Some(now);
         }
@@ -139,9 +140,9 @@ mod tests {
     fn the_first_is_said_at_once_and_how_many_there_were_a_minute_later() {
         let (mut log, began) = (SetAsideLog::default(), Instant::now());
         assert!(log.is_due(began));
-        assert!(!log.is_due(began + TOLD_EVERY / 2));
-        assert!(log.is_due(began + TOLD_EVERY));
-        assert!(!log.is_due(began + TOLD_EVERY));
+        assert!(!log.is_due(began + REPORTED_EVERY / 2));
+        assert!(log.is_due(began + REPORTED_EVERY));
+        assert!(!log.is_due(began + REPORTED_EVERY));
     }
 
     #[test]

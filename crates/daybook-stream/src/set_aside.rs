@@ -38,7 +38,7 @@ pub struct SetAside {
 }
 
 impl SetAside {
-    /// Counts a record, unless it was counted before; returns whether it was not. A reader that goes on behind the last event meets
+    /// Counts a record, unless it was counted before; returns whether it was not. A reader that resumes behind the last event meets
     /// again what lies behind it.
     pub fn count(&mut self, offset: i64) -> bool {
         if !self.counts(offset) {

@@ -13,7 +13,7 @@ use daybook_service::ConnectionLimits;
 use daybook_service::program::Defaults;
 use tokio::net::TcpListener;
 
-use crate::place::AppSettings;
+use crate::deployment::AppSettings;
 use crate::running::{AppError, Port, Running, Start, Until, Work};
 
 /// What the service that answers queries is called.

@@ -130,7 +130,7 @@
 #![warn(missing_docs)]
 
 mod app;
-mod place;
+mod deployment;
 pub mod prelude;
 mod program;
 mod running;
@@ -153,5 +153,5 @@ pub use daybook_service as service;
 pub use app::App;
 pub use daybook_command::Aggregate;
 pub use daybook_projection::View;
-pub use place::{AppSettings, Place, PlaceFlags, Sandbox, SandboxError, Site};
+pub use deployment::{AppSettings, Deployment, DeploymentFlags, Sandbox, SandboxError, Site};
 pub use running::{AppError, Running};

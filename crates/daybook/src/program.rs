@@ -9,7 +9,7 @@ use daybook_service::program::{Defaults, chain, complain, wrong};
 use daybook_service::{EXIT_FAILED, LogFlags, init_logging, shutdown_signal};
 
 use crate::app::{App, PROJECTOR, QUERY_API, READ_MODEL};
-use crate::place::{LISTEN, Place, PlaceFlags, Site};
+use crate::deployment::{Deployment, DeploymentFlags, LISTEN, Site};
 use crate::running::{AppError, Running};
 
 /// What stands behind a subcommand.
@@ -25,7 +25,7 @@ const REST: &str = "arguments";
 )]
 struct Flags {
     #[command(flatten)]
-    place: PlaceFlags,
+    deployment: DeploymentFlags,
     #[command(flatten)]
     log: LogFlags,
 }
@@ -55,10 +55,10 @@ impl App {
             return self.alone(name, [called].into_iter().chain(rest).collect());
         }
         let flags = Flags::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
-        match flags.place.check() {
-            Ok(place) => {
+        match flags.deployment.check() {
+            Ok(deployment) => {
                 init_logging(flags.log.log_format);
-                self.on_runtime(|| self.together(&place))
+                self.on_runtime(|| self.together(&deployment))
             }
             Err(errors) => wrong(&errors),
         }
@@ -117,8 +117,8 @@ impl App {
     }
 
     /// All services in this process, until it is asked to stop or one of them ends.
-    async fn together(&self, place: &Place) -> Result<ExitCode, AppError> {
-        let site = place.prepare(&self.topics())?;
+    async fn together(&self, deployment: &Deployment) -> Result<ExitCode, AppError> {
+        let site = deployment.prepare(&self.topics())?;
         say_where(self.name, &site);
         let running = self.launch(&site.settings).await?;
         let outcome = tokio::select! {

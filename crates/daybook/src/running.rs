@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use crate::place::SandboxError;
+use crate::deployment::SandboxError;
 
 /// How long all services together may take to become ready; a read model that is built from a long log takes longest.
 const READY_WITHIN: Duration = Duration::from_secs(600);
@@ -165,7 +165,7 @@ impl Running {
     /// Waits until every service is ready.
     ///
     /// # Errors
-    /// [`AppError::NotReady`], also for a service that has ended; [`Running::stop`] then tells why.
+    /// [`AppError::NotReady`], also for a service that has ended; [`Running::stop`] then says why.
     pub async fn ready(&self) -> Result<(), AppError> {
         let deadline = Instant::now() + READY_WITHIN;
         for service in &self.services {
@@ -181,7 +181,7 @@ impl Running {
         Ok(())
     }
 
-    /// Completes when a service ends by itself, which none should; [`Running::stop`] then tells why.
+    /// Completes when a service ends by itself, which none should; [`Running::stop`] then says why.
     pub async fn ended(&self) {
         while !self.services.iter().any(|service| service.handle.is_finished()) {
             tokio::time::sleep(READY_POLL).await;

@@ -19,9 +19,7 @@ pub enum OrderChange {
 /// An order as it was placed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Placed {
-    /// Id of the order.
     pub order_id: Uuid,
-    /// What was ordered.
     pub product_id: Uuid,
     /// How many, from 1.
     pub quantity: u32,

@@ -6,7 +6,7 @@ use super::{Order, OrdersRow};
 use daybook_projection::FoldError;
 
 /// Where an order was found.
-pub(super) enum Place {
+pub(super) enum Found {
     /// In the row itself.
     Newest { index: usize },
     /// In a part, whose orders come along.
@@ -19,9 +19,9 @@ pub(super) fn order(
     row: &OrdersRow,
     order_id: Uuid,
     part: impl Fn(u32) -> Result<Vec<Order>, FoldError>,
-) -> Result<Option<Place>, FoldError> {
+) -> Result<Option<Found>, FoldError> {
     if let Some(index) = index_of(&row.newest, order_id) {
-        return Ok(Some(Place::Newest { index }));
+        return Ok(Some(Found::Newest { index }));
     }
     if row.ascending { by_halves(row.parts, order_id, part) } else { one_by_one(row.parts, order_id, part) }
 }
@@ -30,13 +30,13 @@ fn by_halves(
     parts: u32,
     order_id: Uuid,
     part: impl Fn(u32) -> Result<Vec<Order>, FoldError>,
-) -> Result<Option<Place>, FoldError> {
+) -> Result<Option<Found>, FoldError> {
     let (mut low, mut high) = (0, parts);
     while low < high {
         let number = low + (high - low) / 2;
         let orders = part(number)?;
         if let Some(index) = index_of(&orders, order_id) {
-            return Ok(Some(Place::Part { number, orders, index }));
+            return Ok(Some(Found::Part { number, orders, index }));
         }
         if orders.first().is_some_and(|first| order_id < first.order_id) {
             high = number;
@@ -51,11 +51,11 @@ fn one_by_one(
     parts: u32,
     order_id: Uuid,
     part: impl Fn(u32) -> Result<Vec<Order>, FoldError>,
-) -> Result<Option<Place>, FoldError> {
+) -> Result<Option<Found>, FoldError> {
     for number in (0..parts).rev() {
         let orders = part(number)?;
         if let Some(index) = index_of(&orders, order_id) {
-            return Ok(Some(Place::Part { number, orders, index }));
+            return Ok(Some(Found::Part { number, orders, index }));
         }
     }
     Ok(None)

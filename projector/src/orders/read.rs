@@ -20,9 +20,6 @@ pub struct OrdersPage {
 
 /// At most `limit` orders of a user in the order of placing, from the one with `from_index` (counted from 0) on. A user
 /// without orders, or an index past the last one, gives an empty page.
-///
-/// # Errors
-/// [`ReadError`].
 pub fn page(
     generation: &Generation,
     user_id: Uuid,
@@ -50,9 +47,6 @@ pub fn page(
 
 /// Hands all orders of a user to `visit`, part by part, in the order of placing, until it breaks off. Holds one part in memory
 /// at a time.
-///
-/// # Errors
-/// [`ReadError`].
 pub fn each(
     generation: &Generation,
     user_id: Uuid,

@@ -48,7 +48,7 @@ fn full(memory: usize, place: &str) {
     let memory = memory.to_string();
     let flags = ["--replay", "--json", "--memory", &memory];
     let output = limited(&projector(&broker, directory.path(), &flags)).output().unwrap();
-    let kept = "What has been built so far is kept: start the replay again to go on";
+    let kept = "What has been built so far is kept: start the replay again to resume it";
     assert_refused(&output, EXIT_FAILED.into(), &["gen-000002", place, "File too large", kept]);
     assert_published(directory.path(), "gen-000001", &before["digest"]);
 

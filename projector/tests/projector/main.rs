@@ -3,12 +3,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-mod any_bytes;
 #[allow(dead_code, reason = "the kernel's tests need more of it")]
 #[path = "../../../crates/daybook-projection/tests/projection/broker.rs"]
 mod broker;
 mod disk_full;
 mod domain;
+mod fuzz_checks;
 mod hostile_input;
 #[allow(dead_code, reason = "the kernel's tests need more of it")]
 #[path = "../../../crates/daybook-projection/tests/projection/log.rs"]

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use daybook_projection::{FollowOptions, Follower, ReadModel};
+use daybook_projection::{Follower, ReadModel};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -34,9 +34,7 @@ fn with_parked_user(broker: &Broker, directory: &Path) -> String {
     broker.write(&log.records[1..]);
     let read_model = ReadModel::open(directory).unwrap();
     let generation = Arc::new(open(&read_model.path_of("gen-000001")));
-    let follower =
-        Follower::start(&broker.kafka, generation.clone(), projector::projection(), FollowOptions::default())
-            .unwrap();
+    let follower = Follower::start(&broker.kafka, generation.clone(), projector::projection()).unwrap();
     until_events(&generation, 3);
     follower.stop().unwrap();
     crate::log::event_id(broken.source, 1).to_string()

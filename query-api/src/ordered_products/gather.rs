@@ -8,11 +8,8 @@ use uuid::Uuid;
 /// One product that a user has ordered, over all orders that were not cancelled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OrderedProduct {
-    /// The product.
     pub product_id: Uuid,
-    /// Pieces.
     pub quantity: u64,
-    /// Orders.
     pub orders: u64,
     /// Position of the first purchase.
     pub first_position: u64,
@@ -51,7 +48,7 @@ impl Gathered {
         }
     }
 
-    /// At most `limit` products whose first purchase came after the position `after`, and the position to go on after,
+    /// At most `limit` products whose first purchase came after the position `after`, and the position to continue after,
     /// if there are more.
     pub fn page(&self, after: Option<u64>, limit: usize) -> (&[OrderedProduct], Option<u64>) {
         let seen = |product: &OrderedProduct| after.is_some_and(|after| product.first_position <= after);

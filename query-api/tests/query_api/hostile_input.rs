@@ -2,14 +2,14 @@
 
 use daybook_query::cursor;
 
-use crate::any_bytes::{self, SCOPE};
+use crate::fuzz_checks::{self, SCOPE};
 use crate::random::{seeds, try_many};
 
 const CURSORS: &str = "fuzz/seeds/cursor";
 
 #[test]
 fn any_text_is_a_cursor_or_refused() {
-    try_many(seeds(CURSORS), any_bytes::cursor);
+    try_many(seeds(CURSORS), fuzz_checks::cursor);
 }
 
 #[test]

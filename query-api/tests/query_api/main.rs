@@ -3,9 +3,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-mod any_bytes;
 mod endpoints;
 mod events;
+mod fuzz_checks;
 mod hostile_input;
 #[allow(dead_code, reason = "the kernel's tests need more of it")]
 #[path = "../../../crates/daybook-query/tests/query/http.rs"]

@@ -15,11 +15,11 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser;
-use daybook::{Place, PlaceFlags};
+use daybook::{Deployment, DeploymentFlags};
 use daybook_service::program::chain;
 use indicatif::{ProgressBar, ProgressStyle};
 use quickstart::client::Client;
-use quickstart::shop::{Shop, Urls};
+use quickstart::shop::{Urls, app};
 
 /// Play real purchases through the shop and compare D's answers with the file.
 #[derive(Debug, Parser)]
@@ -27,21 +27,21 @@ struct Flags {
     /// A file of the Online Retail data set: semicolons, UTF-8.
     file: PathBuf,
     #[command(flatten)]
-    place: PlaceFlags,
+    deployment: DeploymentFlags,
 }
 
 fn main() -> ExitCode {
     let flags = Flags::parse();
     daybook_service::init_logging(daybook_service::LogFormat::Text);
-    let place = match flags.place.check() {
-        Ok(place) => place,
+    let deployment = match flags.deployment.check() {
+        Ok(deployment) => deployment,
         Err(errors) => {
             eprintln!("error: {errors}");
             return ExitCode::from(daybook_service::EXIT_USAGE);
         }
     };
     let outcome = tokio::runtime::Runtime::new().map_err(|error| error.to_string());
-    match outcome.and_then(|runtime| runtime.block_on(import(&flags.file, &place))) {
+    match outcome.and_then(|runtime| runtime.block_on(import(&flags.file, &deployment))) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(daybook_service::EXIT_FAILED),
         Err(error) => {
@@ -52,12 +52,12 @@ fn main() -> ExitCode {
 }
 
 /// `Ok(false)`: everything ran, but D's answers differ from the file.
-async fn import(file: &Path, place: &Place) -> Result<bool, String> {
+async fn import(file: &Path, deployment: &Deployment) -> Result<bool, String> {
     let plan = plan::plan(&lines::read(file)?);
-    let site = place.prepare(&schemas::TOPICS).map_err(|error| chain(&error))?;
-    let shop = Shop::start(&site.settings).await.map_err(|error| chain(&error))?;
-    let outcome = play_and_compare(&shop.urls, &plan).await;
-    shop.stop().await.map_err(|error| chain(&error))?;
+    let site = deployment.prepare(&schemas::TOPICS).map_err(|error| chain(&error))?;
+    let running = app().start(&site.settings).await.map_err(|error| chain(&error))?;
+    let outcome = play_and_compare(&Urls::of(&running), &plan).await;
+    running.stop().await.map_err(|error| chain(&error))?;
     outcome
 }
 

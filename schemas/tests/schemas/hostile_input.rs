@@ -4,25 +4,25 @@ use daybook_event::envelope;
 use daybook_event::event_data::open;
 use schemas::ShopEvent;
 
-use crate::any_bytes;
 use crate::files::{binary_samples, samples};
+use crate::fuzz_checks;
 use crate::random::{seeds, try_many};
 
 const RECORDS: &str = "fuzz/seeds/record";
 
 #[test]
 fn any_value_is_an_event_or_refused() {
-    try_many(seeds("schemas/samples"), any_bytes::event);
+    try_many(seeds("schemas/samples"), fuzz_checks::event);
 }
 
 #[test]
 fn any_record_in_binary_mode_is_an_event_or_refused() {
-    try_many(seeds(RECORDS), any_bytes::record);
+    try_many(seeds(RECORDS), fuzz_checks::record);
 }
 
 #[test]
 fn any_text_is_a_token_or_refused() {
-    try_many(seeds("fuzz/seeds/token"), any_bytes::token);
+    try_many(seeds("fuzz/seeds/token"), fuzz_checks::token);
 }
 
 #[test]
@@ -30,7 +30,7 @@ fn the_seeds_of_records_are_the_samples_in_binary_mode() {
     let seeds = seeds(RECORDS);
     assert_eq!(seeds.len(), binary_samples().len());
     for seed in seeds {
-        let (headers, value) = any_bytes::split(&seed);
+        let (headers, value) = fuzz_checks::split(&seed);
         open::<ShopEvent>(Some(value), || headers).unwrap();
     }
 }

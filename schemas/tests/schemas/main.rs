@@ -6,7 +6,6 @@
 )]
 
 mod agreement;
-mod any_bytes;
 mod canonical;
 mod canonical_edges;
 mod claim;
@@ -14,6 +13,7 @@ mod compatibility;
 mod compatibility_check;
 mod data_errors;
 mod files;
+mod fuzz_checks;
 mod hostile_input;
 mod other_library;
 mod published;

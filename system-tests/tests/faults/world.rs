@@ -181,7 +181,7 @@ impl World {
     pub(crate) fn logged(&self) -> BTreeMap<(usize, u64), String> {
         let mut logged = BTreeMap::new();
         for (partition, records) in log::records(self.broker.kafka(), TOPIC).into_iter().enumerate() {
-            let mut sequence = Sequence::start();
+            let mut sequence = Sequence::default();
             for record in records {
                 let verdict = sequence.check(record.epoch, record.position, record.id, record.previous_id);
                 let verdict = verdict.unwrap_or_else(|error| panic!("partition {partition}: {error}"));

@@ -1,5 +1,6 @@
-//! The shape of the repository, held by a program: arrows between crates, who imports what, and that documents name and
-//! link to only what exists. Every rule is a pure function over a [`tree::Tree`], and beside each stands a tree that breaks it.
+//! The shape of the repository, held by a program: arrows between crates, who imports what, which words are used, and that
+//! documents name and link to only what exists. Every rule is a pure function over a [`tree::Tree`], and beside each stands
+//! a tree that breaks it.
 // Helpers outside of `#[test]` functions fail a test by panicking as well.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
 
@@ -9,6 +10,7 @@ mod imports;
 mod layers;
 mod links;
 mod tree;
+mod words;
 
 use tree::Tree;
 
@@ -65,6 +67,16 @@ fn every_document_is_linked_to() {
 #[test]
 fn documents_that_everybody_reads_stay_short() {
     tree::assert_kept(&documents::too_long(&Tree::of_repository()));
+}
+
+#[test]
+fn texts_say_in_plain_english_what_readers_need() {
+    tree::assert_kept(&words::private_words(&Tree::of_repository()));
+}
+
+#[test]
+fn retired_names_do_not_come_back() {
+    tree::assert_kept(&words::retired_names(&Tree::of_repository()));
 }
 
 #[test]

@@ -207,10 +207,10 @@ async fn made_by_others(kafka: &OwnKafka, site: &mut Site, before: Vec<Vec<Uuid>
             (site.query, site.urls.query) = site.service_unready("query-api", "read-model");
         }
         let stopped = site.status_when("D misses its events", |status| status["state"] == "stopped").await;
-        names(&stopped["stopped"]["detail"], &["users.events", "made anew"]);
+        names(&stopped["stopped"]["detail"], &["users.events", "recreated"]);
         assert_eq!(served(site, &others).await, 0);
     }
-    not_ready(site, &site.urls.orders, &["users.events", "made anew"]).await;
+    not_ready(site, &site.urls.orders, &["users.events", "recreated"]).await;
 }
 
 /// The users' topic is deleted and made anew by the service that `start` starts, while D and C stand still, and has more than `before`
@@ -370,7 +370,7 @@ async fn another_cluster_at_the_same_address_is_not_gone_on_with() {
             kind.ends_with("/other-log") || kind.ends_with("/fork")
         };
         let stopped = site.status_when("D is told that it is another log", other).await;
-        names(&stopped["stopped"]["detail"], &["made anew", "another cluster"]);
+        names(&stopped["stopped"]["detail"], &["recreated", "another cluster"]);
         assert_eq!(served(&site, &others).await, 0);
     }
     let replay =

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use daybook_event::{claim, envelope};
-use daybook_kafka::foreign::ForeignTransaction;
+use daybook_kafka::testing::ForeignTransaction;
 use daybook_kafka::{Kafka, LogError, Span, Start, read_spans, topics};
 use serde_json::{Value, json};
 use system_tests::broker::{PARTITIONS, TestBroker};

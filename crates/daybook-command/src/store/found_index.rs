@@ -65,7 +65,7 @@ impl FoundIndex {
                 tracing::info!(rows, "adding up the rows of the index");
             }
         };
-        let store = Store::open_telling(path, opening.cache_bytes_max, checks, &tell)?;
+        let store = Store::open_reporting(path, opening.cache_bytes_max, checks, &tell)?;
         let done = index::done(&store)?;
         let counters = counters(&store, opening.partitions)?;
         Ok(Self::Open { store: Arc::new(store), done, counters })

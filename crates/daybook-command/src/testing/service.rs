@@ -309,7 +309,7 @@ impl Log {
     pub fn events(&self) -> Vec<serde_json::Value> {
         let mut events = Vec::new();
         for (partition, values) in self.values.iter().enumerate() {
-            let mut sequence = daybook_event::sequence::Sequence::start();
+            let mut sequence = daybook_event::sequence::Sequence::default();
             for (offset, value) in (0..).zip(values) {
                 if let Some(claim) = daybook_event::claim::open(Some(value)) {
                     let claim = claim.unwrap();

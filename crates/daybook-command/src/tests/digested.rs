@@ -57,7 +57,7 @@ async fn an_index_of_the_layout_before_gets_a_digest_and_one_that_has_lost_it_is
     assert!(!aside.exists());
     assert_eq!(fs::read_to_string(&marker).unwrap(), text);
     let checks = (Noted::MustBe, Unreadable::IsDamage);
-    Store::open_telling(&index, 1 << 20, checks, &|_| {}).unwrap().close().unwrap();
+    Store::open_reporting(&index, 1 << 20, checks, &|_| {}).unwrap().close().unwrap();
     change(&index, b"D", None);
     // Of what cannot be built again it is not known that all is there.
     broker.set_leader(TOPIC, 0, None).unwrap();

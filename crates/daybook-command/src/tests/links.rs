@@ -25,7 +25,8 @@ async fn make_in(toys: &TestService<Toys>, partition: i32) {
 fn log_ids(toys: &TestService<Toys>) -> Vec<Option<Uuid>> {
     let mut log_ids = Vec::new();
     for records in Log::read(&toys.settings.kafka, "toys.events").partitions {
-        let (mut sequence, mut first, mut before) = (daybook_event::sequence::Sequence::start(), None, None);
+        let (mut sequence, mut first, mut before) =
+            (daybook_event::sequence::Sequence::default(), None, None);
         for (offset, (_, value)) in (0..).zip(&records) {
             if let Some(claim) = daybook_event::claim::open(Some(value)) {
                 let claim = claim.unwrap();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use daybook_kafka::topics;
+use daybook_kafka::{testing, topics};
 use serde_json::json;
 
 use super::toy::{Toys, router};
@@ -56,7 +56,7 @@ async fn records_say_what_they_are() {
         .is(201);
     toys.relayed();
     let tails =
-        (0..PARTITIONS).map(|partition| topics::tail_record(&kafka, "toys.events", partition).unwrap());
+        (0..PARTITIONS).map(|partition| testing::tail_record(&kafka, "toys.events", partition).unwrap());
     let event = |record: &topics::OwnedRecord| daybook_event::claim::open(record.value.as_deref()).is_none();
     let record = tails.flatten().find(event).unwrap();
     let content_type = ("content-type".to_owned(), b"application/cloudevents+json; charset=UTF-8".to_vec());

@@ -60,18 +60,11 @@ pub(super) fn version(text: &str) -> Result<u64, OpenError> {
 }
 
 /// An event from before there were epochs has none, which is epoch 0.
-pub(super) fn epoch(found: Option<u64>) -> Result<u32, OpenError> {
-    let found = found.unwrap_or(0);
-    let epoch = u32::try_from(found).ok().filter(|epoch| *epoch <= EPOCH_MAX);
-    epoch.ok_or_else(|| malformed("writerepoch", &found.to_string(), EPOCH_EXPECTED))
-}
-
-pub(super) fn epoch_text(text: &str) -> Result<u32, OpenError> {
+pub(super) fn epoch(text: Option<&str>) -> Result<u32, OpenError> {
+    let Some(text) = text else { return Ok(0) };
     let digits = text.bytes().all(|b| b.is_ascii_digit());
-    let number = if digits { text.parse().ok() } else { None };
-    number
-        .ok_or_else(|| malformed("writerepoch", text, EPOCH_EXPECTED))
-        .and_then(|number| epoch(Some(number)))
+    let epoch = if digits { text.parse().ok().filter(|epoch| *epoch <= EPOCH_MAX) } else { None };
+    epoch.ok_or_else(|| malformed("writerepoch", text, EPOCH_EXPECTED))
 }
 
 /// JSON in base 64, as RFC 4648 has it.

@@ -43,7 +43,7 @@ fn read<'a>(value: &'a [u8], headers: &Headers<'_>) -> Result<Envelope<'a>, Open
     let epoch = headers.optional("writerepoch")?;
     let previous = headers.optional("previousid")?;
     Ok(Envelope {
-        writer_epoch: epoch.map_or(Ok(0), |epoch| attribute::epoch_text(&epoch))?,
+        writer_epoch: attribute::epoch(epoch.as_deref())?,
         previous_id: previous.map(|previous| attribute::uuid("previousid", &previous)).transpose()?,
         id: attribute::uuid("id", &headers.required("id")?)?,
         source: attribute::source(Cow::Owned(headers.required("source")?))?,

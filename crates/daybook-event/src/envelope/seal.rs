@@ -67,7 +67,7 @@ const SENT_BYTES_MAX: usize = 80;
 /// it found at the log's end. `None` if it was not sealed by [`seal`], or has one of them already.
 ///
 /// Events are sealed when they are decided, and get these when they are sent: between the two another writer may have to be
-/// opened, with a higher epoch, and the log's end is looked at anew.
+/// opened, with a higher epoch, and the log's end is read again.
 pub fn as_sent(sealed: &[u8], epoch: u32, previous_id: Option<Uuid>) -> Option<Vec<u8>> {
     let rest = sealed.strip_prefix(BEFORE_SENT).filter(|rest| rest.starts_with(br#""id":"#))?;
     let mut sent = Vec::with_capacity(sealed.len() + SENT_BYTES_MAX);

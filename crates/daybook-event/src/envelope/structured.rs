@@ -47,11 +47,8 @@ struct Wire<'a> {
     data_base64: Option<Text<'a>>,
 }
 
-/// A number, or the same as decimal digits: bridges from binary mode, where all is text, write it so.
-enum Number<'a> {
-    Plain(u64),
-    Digits(Cow<'a, str>),
-}
+/// The digits of a number, which may come as text: bridges from binary mode, where all is text, write it so.
+struct Number<'a>(Cow<'a, str>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Number<'a> {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
@@ -62,13 +59,13 @@ impl<'de: 'a, 'a> Deserialize<'de> for Number<'a> {
                 f.write_str("u64")
             }
             fn visit_u64<E>(self, number: u64) -> Result<Number<'de>, E> {
-                Ok(Number::Plain(number))
+                Ok(Number(Cow::Owned(number.to_string())))
             }
             fn visit_borrowed_str<E>(self, digits: &'de str) -> Result<Number<'de>, E> {
-                Ok(Number::Digits(Cow::Borrowed(digits)))
+                Ok(Number(Cow::Borrowed(digits)))
             }
             fn visit_str<E: serde::de::Error>(self, digits: &str) -> Result<Number<'de>, E> {
-                Ok(Number::Digits(Cow::Owned(digits.to_owned())))
+                Ok(Number(Cow::Owned(digits.to_owned())))
             }
         }
         from.deserialize_any(Either)
@@ -96,7 +93,10 @@ pub(super) fn open(value: &[u8]) -> Result<Envelope<'_>, OpenError> {
         subject: attribute::uuid("subject", &required("subject", wire.subject)?)?,
         time: attribute::time(&required("time", wire.time)?)?,
         position: attribute::sequence(&required("sequence", wire.sequence)?)?,
-        aggregate_version: version(wire.aggregateversion)?,
+        aggregate_version: attribute::version(&required(
+            "aggregateversion",
+            wire.aggregateversion.map(|number| Text(number.0)),
+        )?)?,
         correlation_id: attribute::uuid("correlationid", &required("correlationid", wire.correlationid)?)?,
         causation_id: attribute::uuid("causationid", &required("causationid", wire.causationid)?)?,
         traceparent: wire.traceparent.map(|text| text.0),
@@ -131,23 +131,8 @@ fn required<'a>(attribute: &'static str, text: Option<Text<'a>>) -> Result<Cow<'
     text.map(|text| text.0).ok_or(OpenError::Missing { attribute })
 }
 
-fn version(found: Option<Number<'_>>) -> Result<u64, OpenError> {
-    match found {
-        Some(Number::Plain(0)) => {
-            Err(attribute::malformed("aggregateversion", "0", attribute::VERSION_EXPECTED))
-        }
-        Some(Number::Plain(version)) => Ok(version),
-        Some(Number::Digits(digits)) => attribute::version(&digits),
-        None => Err(OpenError::Missing { attribute: "aggregateversion" }),
-    }
-}
-
 fn epoch(found: Option<Number<'_>>) -> Result<u32, OpenError> {
-    match found {
-        Some(Number::Digits(digits)) => attribute::epoch_text(&digits),
-        Some(Number::Plain(number)) => attribute::epoch(Some(number)),
-        None => attribute::epoch(None),
-    }
+    attribute::epoch(found.as_ref().map(|number| &*number.0))
 }
 
 fn data<'a>(plain: Option<&'a RawValue>, base64: Option<Text<'_>>) -> Result<Cow<'a, RawValue>, OpenError> {

@@ -40,7 +40,7 @@ fn a_partition_of_which_nothing_is_read_for_long_is_told_once_in_that_time() {
     let mut doubts = Doubts::begin(began);
     let mut look = |after: Duration, partitions: [&Option<Followed>; 2]| {
         let partitions = partitions.map(Clone::clone);
-        doubts.look(began + after, &partitions, as_read).unwrap()
+        doubts.check(began + after, &partitions, as_read).unwrap()
     };
     let (at_end, waits, away) = (read_to(5, 5), read_to(5, 9), None);
     let second = Duration::from_secs(1);
@@ -65,7 +65,7 @@ fn whoever_has_come_to_the_end_waits_for_what_comes_behind_it_only() {
     let mut doubts = Doubts::begin(began);
     let mut look = |after: u32, high: i64| {
         let read = read_to(5, high).map(|of| Followed { reading: readings.all(1).remove(0), ..of });
-        doubts.look(began + UNREAD_MAX * after, &[read], as_read).unwrap()
+        doubts.check(began + UNREAD_MAX * after, &[read], as_read).unwrap()
     };
     readings.reach(0);
     assert_eq!((look(0, 6), look(1, 6), look(2, 6)), (None, None, None));
@@ -82,7 +82,7 @@ fn the_log_is_asked_now_and_then_for_what_was_read_last() {
     let began = Instant::now();
     let (mut doubts, asked) = (Doubts::begin(began), Cell::new(0));
     let mut look = |after: u32, partitions: &[Option<Followed>], found: Option<Option<Stamp>>| {
-        let looked = doubts.look(began + ASKED_EVERY * after, partitions, |looks| {
+        let looked = doubts.check(began + ASKED_EVERY * after, partitions, |looks| {
             asked.set(asked.get() + 1);
             let mut stamps = as_read(looks)?;
             if let (Some(found), Some(last)) = (found, stamps.last_mut()) {
@@ -133,7 +133,7 @@ fn the_log_is_asked_for_all_that_counted_since_it_was_asked_last_and_for_what_it
     let mut look = |after: u32, counted: &Counted, lacks: i64| {
         let reading = Reading { ended: None, counted: counted.clone() };
         let partition = Followed { next_offset: 90, low: 0, high: 90, reading };
-        let looked = doubts.look(began + ASKED_EVERY * after, &[Some(partition)], |looks| {
+        let looked = doubts.check(began + ASKED_EVERY * after, &[Some(partition)], |looks| {
             let mut all = asked.take();
             all.extend(looks.iter().map(|(_, offset)| *offset));
             asked.set(all);
@@ -162,7 +162,7 @@ fn a_log_that_cannot_be_asked_is_asked_again_later() {
     let began = Instant::now();
     let mut doubts = Doubts::begin(began);
     let mut look = |after: u32, answer: Result<Stamps, ()>| {
-        doubts.look(began + ASKED_EVERY * after, &[read_to(3, 3)], |_| answer.clone())
+        doubts.check(began + ASKED_EVERY * after, &[read_to(3, 3)], |_| answer.clone())
     };
     assert_eq!(look(1, Err(())), Err(()));
     assert_eq!(look(2, Ok(vec![Some(stamp(2))])), Ok(None));

@@ -150,7 +150,7 @@ proptest! {
     ) {
         let log = relayed(&before);
         let part = |share: f64| (share * log.len() as f64) as usize;
-        let mut sequence = Sequence::start();
+        let mut sequence = Sequence::default();
         read_all(&mut sequence, 0, &log[..part(read)])?;
         let mut healed = log[..part(kept)].to_vec();
         for (back, run) in &after {
@@ -166,7 +166,7 @@ proptest! {
             Place::Lost => prop_assert!(healed.last().is_some_and(|last| last + 1 < applied)),
             Place::At(from) => {
                 let mut sequence = Sequence::resume(sequence.reached());
-                sequence.go_on_at(from);
+                sequence.seek(from);
                 read_all(&mut sequence, from, &healed[from as usize..])?;
                 prop_assert_eq!(sequence.next_position(), highest.max(applied));
             }

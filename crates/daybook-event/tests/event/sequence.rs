@@ -9,7 +9,7 @@ fn id(position: u64) -> Uuid {
 
 /// A reader that has applied positions 0 to `count` - 1.
 fn after(count: u64) -> Sequence {
-    let mut sequence = Sequence::start();
+    let mut sequence = Sequence::default();
     for position in 0..count {
         assert_eq!(sequence.check(0, position, id(position), None), Ok(Verdict::Apply));
         sequence.pass(Verdict::Apply, 0, id(position), position as i64);
@@ -19,13 +19,13 @@ fn after(count: u64) -> Sequence {
 
 #[test]
 fn the_first_position_is_zero() {
-    assert_eq!(Sequence::start().check(0, 0, id(0), None), Ok(Verdict::Apply));
+    assert_eq!(Sequence::default().check(0, 0, id(0), None), Ok(Verdict::Apply));
     assert_eq!(
-        Sequence::start().check(0, 1, id(1), None),
+        Sequence::default().check(0, 1, id(1), None),
         Err(SequenceError::Gap { expected: 0, found: 1, set_aside: 0 })
     );
-    assert_eq!(Sequence::start().next_position(), 0);
-    assert_eq!(Sequence::start().last_id(), None);
+    assert_eq!(Sequence::default().next_position(), 0);
+    assert_eq!(Sequence::default().last_id(), None);
 }
 
 #[test]
@@ -55,7 +55,7 @@ fn missing_positions_are_a_gap() {
     let gap = after(3).check(0, 5, id(5), None).unwrap_err();
     assert_eq!(gap, SequenceError::Gap { expected: 3, found: 5, set_aside: 0 });
     assert_eq!(gap.to_string(), "gap: position 3 was expected, 5 was found, so 2 event(s) are missing");
-    let end = Sequence::start().check(0, u64::MAX, id(0), None).unwrap_err();
+    let end = Sequence::default().check(0, u64::MAX, id(0), None).unwrap_err();
     assert_eq!(end, SequenceError::Gap { expected: 0, found: u64::MAX, set_aside: 0 });
 }
 
@@ -69,8 +69,8 @@ fn another_event_at_an_applied_position_is_a_fork() {
     assert_eq!(
         fork.to_string(),
         format!(
-            "fork: position 0 was applied as event {}, and now comes as event {}: \
-             two writers wrote this partition, the topic was made anew, or this is another cluster",
+            "fork: position 0 was applied as event {}, and now appears as event {}: \
+             two writers wrote this partition, the topic was recreated, or this is another cluster",
             id(0),
             id(99)
         )
@@ -99,7 +99,7 @@ fn a_resumed_reader_knows_the_last_event() {
     assert_eq!(resumed.check(0, 1040, id(1040), None), Ok(Verdict::Duplicate));
     let fork = SequenceError::Fork { position: 1041, applied: id(1041), found: id(7) };
     assert_eq!(resumed.check(0, 1041, id(7), None), Err(fork));
-    assert_eq!(Sequence::resume(Reached::default()), Sequence::start());
+    assert_eq!(Sequence::resume(Reached::default()), Sequence::default());
 }
 
 /// Sequence behind `count` events, which know their log.
@@ -128,7 +128,7 @@ fn an_event_that_names_another_one_before_it_is_of_another_log() {
     }
     assert_eq!(after(0).check(0, 0, id(0), Some(id(77))), Ok(Verdict::Apply), "the log is not known yet");
     let said = in_log(0).check(0, 0, id(0), Some(id(77))).unwrap_err().to_string();
-    assert!(said.contains("another log") && said.contains("made anew"), "{said}");
+    assert!(said.contains("another log") && said.contains("recreated"), "{said}");
 }
 
 fn gap(expected: u64) -> SequenceError {
@@ -146,7 +146,7 @@ fn a_log_is_known_by_the_first_that_names_it() {
 fn what_a_shut_out_writer_sent_behind_its_own_event_is_skipped_and_no_other_log() {
     let mut sequence = in_log(3);
     sequence.pass(Verdict::Claim, 2, id(50), 3);
-    assert_eq!(sequence.check(1, 3, id(60), Some(id(59))), Ok(Verdict::Superseded));
+    assert_eq!(sequence.check(1, 3, id(60), Some(id(59))), Ok(Verdict::Fenced));
 }
 
 #[test]

@@ -12,7 +12,7 @@ fn error_of(value: &[u8]) -> OpenError {
 fn a_record_without_value_is_told() {
     let error = envelope::open(None, || panic!("headers were asked for")).unwrap_err();
     assert_eq!(error, OpenError::NoValue);
-    assert_eq!(error.to_string(), "the record has no value; a tombstone does not belong into an event topic");
+    assert_eq!(error.to_string(), "the record has no value; a tombstone does not belong in an event topic");
 }
 
 #[test]

@@ -110,7 +110,7 @@ fn read(sequence: &mut Sequence, lying: Lying, offset: i64) -> Verdict {
 /// A log that several writers wrote: each claims, finds out what was there before its claim, and goes on behind it; what
 /// it sends comes to lie in order, but any time later. Returns what the last one in force counts on.
 fn written(choices: &[u8]) -> (Vec<Lying>, Vec<Uuid>) {
-    let (mut log, mut sequence, mut in_force) = (Vec::new(), Sequence::start(), Vec::new());
+    let (mut log, mut sequence, mut in_force) = (Vec::new(), Sequence::default(), Vec::new());
     // Per writer: its epoch, and what it has sent that does not lie in the log yet.
     let mut under_way: Vec<(u32, Vec<(u64, Uuid)>)> = Vec::new();
     let mut ids = 1..;

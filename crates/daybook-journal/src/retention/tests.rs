@@ -174,7 +174,7 @@ impl Tested {
 /// Begins to let the oldest segment go, and comes no further than to so many records.
 fn carry_some(journal: &mut Journal, retention: &Retention, acknowledged: &[u64], records: usize) {
     let (reader, synced) = (journal.reader(), journal.synced());
-    let may_go = may_go(&reader.catalog(), synced, retention, acknowledged, NOW_MS);
+    let may_go = may_go(&reader.shared.read(), synced, retention, acknowledged, NOW_MS);
     let most = journal.carried_bytes_max();
     let leave = Leave::of(&reader, retention, acknowledged, NOW_MS, most).unwrap();
     for events in leave.filter(|_| may_go).into_iter().flat_map(|leave| leave.carried).take(records) {

@@ -182,7 +182,7 @@ fn a_segment_that_is_removed_replaced_or_cut_under_its_writer_is_noticed_before_
         harm(&segments(directory.path())[0]);
         let refused = journal.append(group(3, 10), NOW_MS).unwrap_err();
         assert!(matches!(refused, AppendError::Failed { .. }), "{refused}");
-        assert!(refused.to_string().contains("somebody has"), "{refused}");
+        assert!(refused.to_string().contains("another process has"), "{refused}");
         assert!(journal.append(group(3, 10), NOW_MS).is_err());
     }
 }

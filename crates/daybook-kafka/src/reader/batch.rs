@@ -5,9 +5,8 @@ use std::time::{Duration, Instant};
 use rdkafka::error::RDKafkaErrorCode;
 
 use super::Reader;
-use super::native::Found;
-use super::native::Message;
-use super::source::Source;
+use super::native::{Found, Message};
+use super::partition_reader::PartitionReader;
 use crate::LogError;
 
 pub enum BatchItem<'a> {
@@ -27,10 +26,6 @@ pub struct BatchRecord<'a> {
 }
 
 impl<'a> BatchRecord<'a> {
-    pub(super) fn new(source: usize, message: &'a Message) -> BatchRecord<'a> {
-        BatchRecord { source, message }
-    }
-
     pub fn source(&self) -> usize {
         self.source
     }
@@ -105,13 +100,13 @@ impl Reader {
     fn batch_item<'a>(
         &self,
         index: usize,
-        source: &Source,
+        source: &PartitionReader,
         message: &'a Message,
     ) -> Result<Option<BatchItem<'a>>, LogError> {
         match message.error() {
             None => {
                 source.next_offset.set(message.offset() + 1);
-                Ok(Some(BatchItem::Record(BatchRecord::new(index, message))))
+                Ok(Some(BatchItem::Record(BatchRecord { source: index, message })))
             }
             Some(RDKafkaErrorCode::PartitionEOF) => Ok(Some(BatchItem::End { source: index })),
             Some(code) => {

@@ -73,7 +73,7 @@ fn wait_created(
                 topic: kafka.topic_name(topic),
                 partitions: spec.partitions,
                 replication_factor: spec.replication_factor,
-                reason: "its partitions still have no leader that answers for them".to_owned(),
+                reason: "its partitions still have no leader that answers".to_owned(),
             });
         }
         thread::sleep(CREATED_POLL_INTERVAL);
@@ -142,7 +142,7 @@ impl Admin {
         Ok(Admin { kafka: kafka.clone(), client })
     }
 
-    /// Creates the topic; one that somebody else has just created is as good.
+    /// Creates the topic; one that another process has just created is as good.
     pub(super) fn create(&self, topic: &str, spec: &TopicSpec) -> Result<(), TopicError> {
         let full_topic = self.kafka.topic_name(topic);
         let new_topic = new_topic(&full_topic, spec);

@@ -11,8 +11,8 @@ pub enum TopicError {
     Missing { topic: String },
     #[error(
         "topic {topic} has {actual} partitions, but {expected} are configured, so keys would move to other partitions; \
-         set --partitions {actual} if nothing was written with {expected}, else create it anew with {expected} and bring the events \
-         there, or use another --topic-prefix"
+         set --partitions {actual} if nothing was written with {expected}, else recreate it with {expected} and copy the events into \
+         it, or use another --topic-prefix"
     )]
     PartitionCount { topic: String, expected: i32, actual: i32 },
     #[error(
@@ -50,8 +50,8 @@ pub enum TopicError {
         said: Option<String>,
     },
     #[error(
-        "topic {topic} partition {partition} takes no writes: it was waited for {waited_ms} ms, although its leader answers; see that as \
-         many of its brokers run as its min.insync.replicas asks for"
+        "topic {topic} partition {partition} takes no writes (waited {waited_ms} ms), although its leader answers; check that as many of its \
+         brokers run as its min.insync.replicas requires"
     )]
     TakesNoWrites { topic: String, partition: i32, waited_ms: u128 },
     #[error(
@@ -78,12 +78,12 @@ fn away(leader: Option<i32>, replicas: &[i32], waited_ms: u128, said: Option<&st
     let said = said.map_or_else(String::new, |said| format!(" and says: {said}"));
     match leader {
         Some(leader) => format!(
-            "is not answered for: its leader, broker {leader}, has been asked for {waited_ms} ms{said}; check that broker"
+            "gets no answer: its leader, broker {leader}, has been asked for {waited_ms} ms{said}; check that broker"
         ),
         None => {
             let brokers: Vec<_> = replicas.iter().map(i32::to_string).collect();
             let brokers = brokers.join(", ");
-            format!("has no leader: the brokers that have it are away ({brokers}); start them again")
+            format!("has no leader: the brokers that have it are down ({brokers}); start them again")
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A client that only asks: who is there, and what partitions hold, or why that cannot be told of some of them at present.
+//! A client that only asks: who is there, and what partitions hold, or why that is not known of some of them at present.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::thread;
@@ -15,7 +15,7 @@ use crate::{Kafka, LogError};
 
 /// How long one question may take. A broker that is up answers within milliseconds; one that is just starting or
 /// electing leaders takes some seconds.
-pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
+pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long to wait for an answer before log lines are written out again.
 const REACHABLE_STEP: Duration = Duration::from_millis(500);
 
@@ -84,16 +84,10 @@ impl Inspector {
 
     // Any broker may be asked; one that stands still takes the question and never answers it.
     fn metadata(&self, full_topic: &str, patience: Duration) -> Result<Metadata, KafkaError> {
-        use RDKafkaErrorCode::{BrokerTransportFailure, DestroyBroker, OperationTimedOut, TimedOutQueue};
         let ask = || self.consumer.fetch_metadata(Some(full_topic), patience / METADATA_TRIES);
         let mut answer = ask();
         for _ in 1..METADATA_TRIES {
-            let code = answer.as_ref().err().and_then(KafkaError::rdkafka_error_code);
-            let is_silence = matches!(
-                code,
-                Some(BrokerTransportFailure | DestroyBroker | OperationTimedOut | TimedOutQueue)
-            );
-            if !is_silence {
+            if !answer.as_ref().is_err_and(|error| is_silence(error) || is_let_go(error)) {
                 break;
             }
             answer = ask();
@@ -111,15 +105,8 @@ impl Inspector {
         use RDKafkaErrorCode as Code;
         self.serve_client();
         match error.rdkafka_error_code() {
-            Some(
-                Code::BrokerTransportFailure
-                | Code::AllBrokersDown
-                | Code::DestroyBroker
-                | Code::OperationTimedOut
-                | Code::TimedOutQueue
-                | Code::Resolve
-                | Code::Authentication,
-            ) => self.unreachable(waited).into(),
+            Some(Code::Authentication) => self.unreachable(waited).into(),
+            _ if is_silence(error) || is_let_go(error) => self.unreachable(waited).into(),
             Some(Code::UnknownTopicOrPartition | Code::UnknownTopic) => TopicError::Missing { topic },
             _ => TopicError::Inspect { topic, what, reason: error.to_string() },
         }
@@ -129,7 +116,7 @@ impl Inspector {
         LogError::unreachable(&self.kafka.brokers, waited, self.consumer.client().context().last_error())
     }
 
-    // Log lines and errors wait inside the client until somebody asks for them.
+    // Log lines and errors wait inside the client until they are asked for.
     pub(super) fn serve_client(&self) {
         while self.consumer.poll(Duration::ZERO).is_some() {}
     }
@@ -179,7 +166,7 @@ impl Inspector {
         self.held_until(partitions, patience, &|| false)
     }
 
-    /// The same, until nobody waits any more.
+    /// The same, until `is_over` says so.
     pub(super) fn held_until<T: AsRef<str>>(
         &self,
         partitions: &[(T, i32)],
@@ -213,15 +200,6 @@ impl Inspector {
             }
         });
         held.collect()
-    }
-
-    /// The same, where every one of them is needed.
-    pub(super) fn all_watermarks<T: AsRef<str>>(
-        &self,
-        partitions: &[(T, i32)],
-        patience: Duration,
-    ) -> Result<Vec<Watermarks>, TopicError> {
-        self.held(partitions, patience)?.into_iter().collect()
     }
 
     /// Whether the leader of every one of the topic's partitions answers for it; a topic just created has none for a moment.
@@ -301,11 +279,15 @@ fn is_of_the_partition(error: &KafkaError) -> bool {
         )
         | None => false,
         Some(Code::UnknownTopic | Code::UnknownPartition) => true,
-        // The client has let go of a connection that it asked over, and has another one by now.
-        Some(Code::DestroyBroker) => true,
+        Some(_) if is_let_go(error) => true,
         // A broker's words; librdkafka's own are below.
         Some(code) => code as i32 > 0,
     }
+}
+
+/// The client has let go of a connection that it asked over, and has another one by now.
+fn is_let_go(error: &KafkaError) -> bool {
+    error.rdkafka_error_code() == Some(RDKafkaErrorCode::DestroyBroker)
 }
 
 fn is_silence(error: &KafkaError) -> bool {

@@ -1,9 +1,9 @@
-//! Single records: the last one of a partition, and those at given offsets.
+//! Single records, at given offsets.
 
 use std::time::{Duration, Instant};
 
+use super::TopicError;
 use super::inspector::ANSWER_TIMEOUT;
-use super::{TopicError, Watermarks, watermarks};
 use crate::{FetchAhead, Kafka, LogError, Polled, Reader, Record, Start};
 
 /// How long one poll waits; the deadline is looked at in between.
@@ -15,42 +15,6 @@ pub struct OwnedRecord {
     pub key: Option<Vec<u8>>,
     pub value: Option<Vec<u8>>,
     pub headers: Vec<(String, Vec<u8>)>,
-}
-
-/// The last record of a partition; none if it holds no record.
-/// Errors: As [`watermarks`]; [`TopicError::Log`] if it cannot be read in time.
-pub fn tail_record(kafka: &Kafka, topic: &str, partition: i32) -> Result<Option<OwnedRecord>, TopicError> {
-    let Watermarks { low, high } = watermarks(kafka, topic, partition)?;
-    // The last offsets may hold no record but a foreign transaction's marks: look further back, each time twice as far.
-    let mut back = 1;
-    loop {
-        let from = low.max(high - back);
-        if from >= high {
-            return Ok(None);
-        }
-        let start = Start { topic: topic.to_owned(), partition, offset: from };
-        let last = last_record_from(kafka, &start)?;
-        if last.is_some() || from == low {
-            return Ok(last);
-        }
-        back *= 2;
-    }
-}
-
-fn last_record_from(kafka: &Kafka, start: &Start) -> Result<Option<OwnedRecord>, TopicError> {
-    let reader = Reader::open(kafka, std::slice::from_ref(start))?;
-    let deadline = Instant::now() + ANSWER_TIMEOUT;
-    let mut last = None;
-    while Instant::now() < deadline {
-        match reader.poll(POLL_TIMEOUT)? {
-            Polled::Record(record) => last = Some(OwnedRecord::from(&record)),
-            Polled::End { .. } => return Ok(last),
-            Polled::Nothing => {}
-        }
-    }
-    let (topic, partition) = (kafka.topic_name(&start.topic), start.partition);
-    // Its end was told a moment ago.
-    Err(LogError::Silent { topic, partition, waited_ms: ANSWER_TIMEOUT.as_millis() }.into())
 }
 
 impl From<&Record<'_>> for OwnedRecord {

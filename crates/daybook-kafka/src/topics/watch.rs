@@ -1,6 +1,6 @@
-//! Looks at topics again and again: whether somebody has changed one so that its writer or its readers lose events.
+//! Looks at topics again and again: whether one was changed so that its writer or its readers lose events.
 //!
-//! One look for all who count on a topic, the service that owns it and those that follow it. What is wrong is told in the
+//! One look for all who count on a topic, the service that owns it and those that follow it. What is wrong is reported in the
 //! log once, when it is first seen, and once more when it is over; what it leads to is the caller's.
 
 use std::collections::HashMap;
@@ -27,8 +27,8 @@ pub struct TopicWatch {
 struct Known {
     /// A topic that was never there is still to be created, which is no fault.
     was_there: bool,
-    /// Whether it has been told that something of it cannot be looked at.
-    told_unknown: bool,
+    /// Whether it was reported that something of it cannot be checked.
+    reported_unknown: bool,
     faults: Vec<TopicError>,
 }
 
@@ -44,22 +44,15 @@ impl TopicWatch {
         Ok(TopicWatch { kafka: kafka.clone(), inspector: Inspector::open(kafka)?, known: HashMap::new() })
     }
 
-    /// As [`super::held`], but a leader that does not answer is not waited for as long.
+    /// As [`super::held_until`], but a leader that does not answer is not waited for as long.
     pub fn held<T: AsRef<str>>(&self, partitions: &[(T, i32)]) -> Result<Vec<Held>, TopicError> {
         self.inspector.held(partitions, LOOK_PATIENCE)
-    }
-
-    pub fn all_watermarks<T: AsRef<str>>(
-        &self,
-        partitions: &[(T, i32)],
-    ) -> Result<Vec<Watermarks>, TopicError> {
-        self.inspector.all_watermarks(partitions, LOOK_PATIENCE)
     }
 
     /// What is wrong with these topics, each given by its bare name and the number of its partitions:
     /// [`TopicError::PartitionCount`], [`TopicError::WouldDropEvents`], [`TopicError::FrontDeleted`], and
     /// [`TopicError::Missing`] if it was there at an earlier look. While Kafka does not answer, it is what it was before.
-    pub fn look<T: AsRef<str>>(&mut self, topics: &[(T, i32)]) -> Vec<TopicError> {
+    pub fn check<T: AsRef<str>>(&mut self, topics: &[(T, i32)]) -> Vec<TopicError> {
         let (mut faults, mut away) = (Vec::new(), false);
         for (topic, partitions) in topics {
             let topic = topic.as_ref();
@@ -117,35 +110,35 @@ impl Known {
                         |fault: &&TopicError| matches!(fault, TopicError::WouldDropEvents { .. });
                     faults.extend(self.faults.iter().filter(of_settings).cloned());
                 }
-                self.tell_unknown(settings_unknown.as_ref());
+                self.report_unknown(settings_unknown.as_ref());
                 faults
             }
             Err(missing @ TopicError::Missing { .. }) => {
                 self.was_there.then_some(missing).into_iter().collect()
             }
-            // Kafka being away is told by those who read and write.
-            Err(TopicError::Log(error)) => return tracing::debug!("a topic is not looked at: {error}"),
-            Err(error) => return self.tell_unknown(Some(&error)),
+            // Readers and writers report that Kafka is away.
+            Err(TopicError::Log(error)) => return tracing::debug!("a topic is not checked: {error}"),
+            Err(error) => return self.report_unknown(Some(&error)),
         };
         for fault in news(&self.faults, &faults) {
             tracing::error!("{fault}");
         }
         for fault in news(&faults, &self.faults) {
-            tracing::info!("no longer so: {fault}");
+            tracing::info!("resolved: {fault}");
         }
         self.faults = faults;
     }
 
     /// Once, until it is known again.
-    fn tell_unknown(&mut self, why: Option<&TopicError>) {
-        if let Some(error) = why.filter(|_| !self.told_unknown) {
-            tracing::warn!("changes of a topic would not be noticed at present: {error}");
+    fn report_unknown(&mut self, why: Option<&TopicError>) {
+        if let Some(error) = why.filter(|_| !self.reported_unknown) {
+            tracing::warn!("changes of a topic cannot be noticed at present: {error}");
         }
-        self.told_unknown = why.is_some();
+        self.reported_unknown = why.is_some();
     }
 }
 
-/// Those of `now` that were not so before. That more and more of a front is deleted is told once.
+/// Those of `now` that were not so before. That more and more of a front is deleted is reported once.
 fn news<'f>(before: &'f [TopicError], now: &'f [TopicError]) -> impl Iterator<Item = &'f TopicError> {
     let is_front = |fault: &TopicError| matches!(fault, TopicError::FrontDeleted { .. });
     now.iter()
@@ -217,9 +210,9 @@ mod tests {
             [front(1), compacted()],
             "a setting that was wrong counts until it is seen again"
         );
-        assert!(known.told_unknown);
+        assert!(known.reported_unknown);
         known.take(found(&[], None));
-        assert!(known.faults.is_empty() && !known.told_unknown);
+        assert!(known.faults.is_empty() && !known.reported_unknown);
     }
 
     #[test]

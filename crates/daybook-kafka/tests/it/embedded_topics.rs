@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 
 use daybook_kafka::embedded::EmbeddedBroker;
 use daybook_kafka::topics::{self, TopicError, TopicSpec, TopicWatch, Watermarks};
-use daybook_kafka::{LogError, Span, read_spans};
+use daybook_kafka::{LogError, Span, read_spans, testing};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketType};
 
@@ -29,7 +29,7 @@ fn watermarks_come_in_the_order_asked_for() {
     let asked = [("orders", 0), ("users", 0), ("users", 1)];
     let high = |high| Watermarks { low: 0, high };
     assert_eq!(topics::all_watermarks(&broker.kafka, &asked).unwrap(), [high(1), high(0), high(2)]);
-    assert_eq!(topics::watermarks(&broker.kafka, "users", 1).unwrap(), high(2));
+    assert_eq!(testing::watermarks(&broker.kafka, "users", 1).unwrap(), high(2));
 }
 
 #[test]
@@ -37,8 +37,8 @@ fn a_watcher_sees_what_has_come_since() {
     let broker = embedded(&[("users", 1)]);
     let watcher = TopicWatch::open(&broker.kafka).unwrap();
     for written in 0..3 {
-        let held = watcher.all_watermarks(&[("users", 0)]).unwrap();
-        assert_eq!(held, [Watermarks { low: 0, high: written }]);
+        let held = watcher.held(&[("users", 0)]).unwrap();
+        assert_eq!(held, [Ok(Watermarks { low: 0, high: written })]);
         write(&broker.kafka, "users", 0, &["x"]);
     }
 }
@@ -47,24 +47,24 @@ fn a_watcher_sees_what_has_come_since() {
 fn a_watch_tells_of_other_partitions_and_not_of_a_topic_that_is_still_to_be_made() {
     let broker = embedded(&[("users", 2)]);
     let mut watch = TopicWatch::open(&broker.kafka).unwrap();
-    assert_eq!(watch.look(&[("users", 2), ("orders", 2)]), []);
-    let faults = watch.look(&[("users", 3)]);
+    assert_eq!(watch.check(&[("users", 2), ("orders", 2)]), []);
+    let faults = watch.check(&[("users", 3)]);
     assert!(matches!(&faults[..], [TopicError::PartitionCount { expected: 3, actual: 2, .. }]), "{faults:?}");
 }
 
 #[test]
 fn watermarks_of_what_is_not_there_are_an_error() {
     let broker = embedded(&[("users", 1)]);
-    let missing = topics::watermarks(&broker.kafka, "nobody", 0).unwrap_err();
+    let missing = testing::watermarks(&broker.kafka, "nobody", 0).unwrap_err();
     assert!(matches!(&missing, TopicError::Missing { topic } if topic == "test.nobody"), "{missing}");
 }
 
 #[test]
 fn the_tail_record_is_the_last_one() {
     let broker = embedded(&[("users", 2)]);
-    assert_eq!(topics::tail_record(&broker.kafka, "users", 0).unwrap(), None);
+    assert_eq!(testing::tail_record(&broker.kafka, "users", 0).unwrap(), None);
     write(&broker.kafka, "users", 0, &["first", "second", "third"]);
-    let tail = topics::tail_record(&broker.kafka, "users", 0).unwrap().unwrap();
+    let tail = testing::tail_record(&broker.kafka, "users", 0).unwrap().unwrap();
     assert_eq!((tail.offset, tail.key, tail.value), (2, Some(b"key".to_vec()), Some(b"third".to_vec())));
 }
 
@@ -92,7 +92,7 @@ const ALL: [(&str, i32); 3] = [("users", 0), ("users", 1), ("users", 2)];
 fn a_partition_without_a_leader_is_no_missing_topic() {
     let broker = embedded(&[("users", 3)]);
     broker.broker.set_leader("test.users", 1, None).unwrap();
-    let held = topics::held(&broker.kafka, &ALL).unwrap();
+    let held = testing::held(&broker.kafka, &ALL).unwrap();
     assert!(held[0].is_ok() && held[2].is_ok(), "{held:?}");
     let away = held[1].clone().unwrap_err();
     assert!(away.is_away() && away.to_string().contains("partition 1 has no leader"), "{away}");
@@ -100,7 +100,7 @@ fn a_partition_without_a_leader_is_no_missing_topic() {
     assert!(first.is_away(), "{first}");
 
     let mut watch = TopicWatch::open(&broker.kafka).unwrap();
-    assert_eq!(watch.look(&[("users", 3)]), [], "nothing is wrong with the topic");
+    assert_eq!(watch.check(&[("users", 3)]), [], "nothing is wrong with the topic");
     assert!(watch.held(&ALL).unwrap()[1].is_err());
     broker.broker.set_leader("test.users", 1, Some(1)).unwrap();
     assert!(watch.held(&ALL).unwrap()[1].is_ok(), "nothing is remembered");
@@ -110,7 +110,7 @@ fn a_partition_without_a_leader_is_no_missing_topic() {
 fn a_leader_that_was_just_elected_is_asked_until_it_knows_the_end() {
     let broker = embedded(&[("users", 3)]);
     broker.broker.hide_ends(3).unwrap();
-    let held = topics::held(&broker.kafka, &ALL).unwrap();
+    let held = testing::held(&broker.kafka, &ALL).unwrap();
     assert!(held.iter().all(Result::is_ok), "{held:?}");
 }
 
@@ -144,7 +144,7 @@ fn a_leader_that_does_not_answer_is_named_and_costs_the_others_nothing() {
 #[test]
 fn a_partition_that_the_topic_does_not_have_is_no_partition_that_is_away() {
     let broker = embedded(&[("users", 1)]);
-    let error = topics::held(&broker.kafka, &ALL[..2]).unwrap_err();
+    let error = testing::held(&broker.kafka, &ALL[..2]).unwrap_err();
     assert!(matches!(&error, TopicError::Log(LogError::NoSuchPartition { partition: 1, .. })), "{error}");
 }
 

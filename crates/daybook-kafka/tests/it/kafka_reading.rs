@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use daybook_kafka::foreign::ForeignTransaction;
+use daybook_kafka::testing::{self, ForeignTransaction};
 use daybook_kafka::topics::{self, TopicSpec, TopicWatch, Watermarks};
 use daybook_kafka::{Kafka, LogError, Outgoing, Reader, Span, read_spans};
 use futures_executor::block_on;
@@ -47,7 +47,7 @@ fn what_was_written_is_read_and_followed() {
 fn a_truncated_log_stops_the_reader_and_says_what_is_left() {
     let kafka = kafka_with("users", &["0", "1", "2", "3"]);
     delete_records_before(&kafka, "users", 1, 3);
-    assert_eq!(topics::watermarks(&kafka, "users", 1).unwrap(), Watermarks { low: 3, high: 4 });
+    assert_eq!(testing::watermarks(&kafka, "users", 1).unwrap(), Watermarks { low: 3, high: 4 });
     let reader = Reader::open(&kafka, &[start("users", 1, 0)]).unwrap();
     let error = read_error(&reader);
     let LogError::OffsetOutOfRange { partition: 1, offset: 0, held: Some((3, 4)), .. } = &error else {
@@ -91,17 +91,17 @@ fn the_tail_record_comes_with_key_and_headers() {
     let (writer, _deliveries) = writer(&kafka);
     writer.send(Outgoing { headers: &headers, ..outgoing("users", 1, b"last", 0) }).unwrap();
     writer.flush(DEADLINE).unwrap();
-    let tail = topics::tail_record(&kafka, "users", 1).unwrap().unwrap();
+    let tail = testing::tail_record(&kafka, "users", 1).unwrap().unwrap();
     assert_eq!((tail.offset, tail.key, tail.value), (1, Some(b"key".to_vec()), Some(b"last".to_vec())));
     assert_eq!(tail.headers, [(headers[0].0.to_owned(), headers[0].1.to_vec())]);
-    assert_eq!(topics::tail_record(&kafka, "users", 0).unwrap(), None);
+    assert_eq!(testing::tail_record(&kafka, "users", 0).unwrap(), None);
 }
 
 /// Kafka answers before a transaction's mark lies in the log.
 fn wait_for_end(kafka: &Kafka, end: i64) {
     let watcher = TopicWatch::open(kafka).unwrap();
     let began = Instant::now();
-    while watcher.all_watermarks(&[("users", 1)]).unwrap()[0].high < end {
+    while watcher.held(&[("users", 1)]).unwrap()[0].as_ref().unwrap().high < end {
         assert!(began.elapsed() < DEADLINE, "the log does not reach offset {end}");
     }
 }
@@ -118,7 +118,7 @@ fn the_tail_record_is_found_before_a_foreign_transactions_marks() {
         foreign.abort().unwrap();
     }
     wait_for_end(&kafka, 7);
-    let tail = topics::tail_record(&kafka, "users", 1).unwrap().unwrap();
+    let tail = testing::tail_record(&kafka, "users", 1).unwrap().unwrap();
     assert_eq!((tail.offset, tail.value), (5, Some(b"dropped".to_vec())));
     let reader = Reader::open(&kafka, &[start("users", 1, 0)]).unwrap();
     let seen = batches_to_ends(&reader, 1);
@@ -137,12 +137,12 @@ fn another_programs_open_transaction_hides_nothing() {
     let foreign = ForeignTransaction::begin(&kafka, &kafka.topic_name("users")).unwrap();
     foreign.write("users", 1, b"k", b"foreign").unwrap();
     write(&kafka, "users", 1, &["2"]);
-    assert_eq!(topics::watermarks(&kafka, "users", 1).unwrap(), Watermarks { low: 0, high: 3 });
+    assert_eq!(testing::watermarks(&kafka, "users", 1).unwrap(), Watermarks { low: 0, high: 3 });
     let reader = Reader::open(&kafka, &[start("users", 1, 0)]).unwrap();
     let seen = read_to_ends(&reader, 1);
     let all = ["0", "foreign", "2"].map(str::to_owned);
     assert_eq!(records_of(&seen, 0), (0..).zip(all).collect::<Vec<_>>());
-    assert_eq!(topics::tail_record(&kafka, "users", 1).unwrap().unwrap().offset, 2);
+    assert_eq!(testing::tail_record(&kafka, "users", 1).unwrap().unwrap().offset, 2);
     let found = topics::records_at(&kafka, &[start("users", 1, 2)], &|| false).unwrap();
     assert_eq!(found[0].as_ref().and_then(|record| record.value.as_deref()), Some(&b"2"[..]));
     foreign.abort().unwrap();

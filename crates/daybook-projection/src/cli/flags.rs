@@ -18,14 +18,14 @@ const START_TIMEOUT_MS_MAX: u64 = 86_400_000;
 /// More differing rows than anybody reads.
 const LIMIT_MAX: usize = 1_000_000;
 
-/// Rebuild service D's read model from the log, prove it, or look at it.
+/// Rebuild service D's read model from the log, verify it, or inspect it.
 ///
 /// Exit codes: 0 done; 1 failed, refused, or (--verify) different; 2 wrong settings; 3 the directory is in use
 #[derive(clap::Parser, Debug)]
 #[command(name = "projector", version)]
 pub(super) struct Flags {
     /// Build the next generation from offset zero up to the log's present end, compare it with the one that is served,
-    /// then publish it; goes on with a replay that was stopped or killed
+    /// then publish it; resumes a replay that was stopped or killed
     #[arg(long)]
     pub(super) replay: bool,
 

@@ -5,6 +5,7 @@ use std::{fs, io};
 
 use daybook_event::event_data::EventData;
 use daybook_service::{EXIT_USAGE, Stop};
+use daybook_store::DirectoryLock;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
@@ -14,7 +15,7 @@ use super::status::published;
 use super::{Failure, holder, say};
 use crate::generation::layout_of;
 use crate::quarantine::{EventName, Released};
-use crate::verify::{HoldError, Served};
+use crate::verify::{Served, ServedError, VerifyError};
 use crate::{Generation, GenerationError, Layout, Projection, ReadModel, ReadModelError};
 
 pub(super) fn roll_back(settings: &Settings, layout: &Layout) -> Result<(), Failure> {
@@ -27,7 +28,7 @@ pub(super) fn roll_back(settings: &Settings, layout: &Layout) -> Result<(), Fail
         }
         _ => "it is served as soon as it has caught up".to_owned(),
     };
-    let before_it = if before.is_empty() { "what is named no more" } else { &before };
+    let before_it = if before.is_empty() { "a generation that is no longer there" } else { &before };
     let text = format!("{now} is published again in place of {before_it}; {served}");
     say(&if settings.json { json!({ "generation": now, "before": before }).to_string() } else { text })
 }
@@ -35,10 +36,7 @@ pub(super) fn roll_back(settings: &Settings, layout: &Layout) -> Result<(), Fail
 pub(super) fn discard(settings: &Settings) -> Result<(), Failure> {
     let read_model = existing(settings)?;
     // A replay that is at work is none that was left.
-    let _lock = read_model.lock_for_replay(&super::holder()).map_err(|error| match error {
-        ReadModelError::ReplayAtWork { .. } => Failure::in_use(error),
-        error => Failure::failed(error),
-    })?;
+    let _lock = lock(&read_model)?;
     let removed = read_model.discard().map_err(Failure::failed)?;
     let text = match removed.as_slice() {
         [] => "nothing was left unfinished".to_owned(),
@@ -56,6 +54,13 @@ pub(super) fn set_rate(settings: &Settings, rate: Option<u64>) -> Result<(), Fai
     say(&if settings.json { json!({ "rate": rate }).to_string() } else { text })
 }
 
+fn lock(read_model: &ReadModel) -> Result<DirectoryLock, Failure> {
+    read_model.lock_for_replay(&holder()).map_err(|error| match error {
+        ReadModelError::ReplayAtWork { .. } => Failure::in_use(error),
+        error => Failure::failed(error),
+    })
+}
+
 /// The read model; its directory is not made. One that is not there is a slip in its name more often than not.
 pub(super) fn existing(settings: &Settings) -> Result<ReadModel, Failure> {
     let dir = &settings.data_dir;
@@ -71,12 +76,10 @@ pub(super) fn existing(settings: &Settings) -> Result<ReadModel, Failure> {
 }
 
 pub(super) fn inspect<E>(settings: &Settings, projection: &Projection<E>, key: Uuid) -> Result<(), Failure> {
-    let (_, path) = published(settings)?.ok_or_else(|| {
-        Failure::failed("no generation has been published; build one with `projector --replay`")
-    })?;
+    let (_, path) = published(settings)?.ok_or_else(|| Failure::failed(VerifyError::Nothing))?;
     let generation = Generation::open(&path, &projection.layout(), &holder()).map_err(|error| match error {
         GenerationError::InUse { .. } => Failure::in_use(format!(
-            "{error}. Stop it to look at rows; `projector --status` and GET /status of a query-api show what waits"
+            "{error}. Stop it to see rows; `projector --status` and GET /status of a query-api show what waits"
         )),
         other => Failure::failed(other),
     })?;
@@ -109,7 +112,7 @@ pub(super) fn release<E: EventData + 'static>(
     let released = served.release_key(projection, key).map_err(failed)?;
     let released = released.map_err(Failure::failed)?;
     let text = format!("released {} events of key {key}", released.projected);
-    tell(settings, &text, &released)
+    report(settings, &text, &released)
 }
 
 pub(super) fn skip_event<E: EventData + 'static>(
@@ -120,10 +123,7 @@ pub(super) fn skip_event<E: EventData + 'static>(
 ) -> Result<(), Failure> {
     let read_model = existing(settings)?;
     // No replay may begin without it, or end beside it.
-    let _lock = read_model.lock_for_replay(&holder()).map_err(|error| match error {
-        ReadModelError::ReplayAtWork { .. } => Failure::in_use(error),
-        error => Failure::failed(error),
-    })?;
+    let _lock = lock(&read_model)?;
     let served = served(&read_model, projection)?;
     let now = Timestamp::now().to_string();
     let found = served.find_parked(event, why, &now).map_err(failed)?;
@@ -138,9 +138,9 @@ pub(super) fn skip_event<E: EventData + 'static>(
     let released = left_out.map_err(|error| not_yet(event, error))?.map_err(|error| not_yet(event, error))?;
     let Released { projected, waiting, .. } = released;
     let text = format!(
-        "{event} is left out for ever; of key {key}, {projected} events behind it were projected, {waiting} go on waiting"
+        "{event} is left out for ever; of key {key}, {projected} events behind it were projected, {waiting} still wait"
     );
-    tell(settings, &text, &released)
+    report(settings, &text, &released)
 }
 
 fn served<E: EventData + 'static>(
@@ -149,24 +149,22 @@ fn served<E: EventData + 'static>(
 ) -> Result<Served, Failure> {
     // A signal ends this program at once.
     let never = Stop::default();
-    let found = Served::find_repaired(read_model, projection, &holder(), &never).map_err(failed)?;
-    found.ok_or_else(|| {
-        Failure::failed("no generation has been published; build one with `projector --replay`")
-    })
+    let found = Served::find(read_model, projection, &holder(), &never).map_err(failed)?;
+    found.ok_or_else(|| Failure::failed(VerifyError::Nothing))
 }
 
 /// It is noted already, whatever has become of it where it waits.
 fn not_yet(event: &EventName, error: impl Display) -> Failure {
     Failure::failed(format!(
         "{event} is noted as left out, and every generation that is opened or built from now on leaves it out; the one that is \
-         published may not have done so yet: {error}. Say it again once that is mended"
+         published may not have done so yet: {error}. Run the command again once that is repaired"
     ))
 }
 
-fn failed(error: HoldError) -> Failure {
+fn failed(error: ServedError) -> Failure {
     Failure::failed(error)
 }
 
-fn tell(settings: &Settings, text: &str, released: &Released) -> Result<(), Failure> {
+fn report(settings: &Settings, text: &str, released: &Released) -> Result<(), Failure> {
     say(&if settings.json { json!(released).to_string() } else { text.to_owned() })
 }

@@ -14,7 +14,7 @@ use daybook_stream::SetAside;
 use serde_json::json;
 
 use super::flags::Settings;
-use super::telling::Telling;
+use super::progress::ProgressReporter;
 use super::{Failure, say};
 
 pub(super) fn run<E: EventData + 'static>(
@@ -24,20 +24,20 @@ pub(super) fn run<E: EventData + 'static>(
 ) -> Result<(), Failure> {
     let kafka = &settings.kafka;
     let cancelled = cancelled_by_signal()?;
-    let mut telling = Telling::new(settings.json);
-    let tell = |progress| telling.tell(&progress);
+    let mut reporter = ProgressReporter::new(settings.json);
+    let report = |progress| reporter.report(&progress);
     let replayed = match options.into {
         // No read model has a part in it, so none is made.
         Some(_) => {
             let options = ReplayOptions { skipped: skipped(settings)?, ..options.clone() };
-            rebuild_aside(kafka, projection, &options, tell, &cancelled)
+            rebuild_aside(kafka, projection, &options, report, &cancelled)
         }
         None => {
             let read_model = read_model(settings, options, &cancelled)?;
-            replay(kafka, &read_model, projection, options, tell, &cancelled)
+            replay(kafka, &read_model, projection, options, report, &cancelled)
         }
     };
-    telling.end();
+    reporter.end();
     match replayed {
         Ok(report) => say(&shown(&report, settings.json)),
         Err(error) if error.is_in_use() => Err(Failure::in_use(error)),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::generation::Moment;
 use crate::read_model::Withdrawn;
-use crate::verify::{Client, QuarantineShown, Served};
+use crate::verify::{Client, QuarantineShown, Served, VerifyError};
 use crate::{Checkpoint, Generation, GenerationError, Layout, generation, sources};
 use daybook_kafka::topics::{self, Watermarks};
 use serde_json::{Value, json};
@@ -20,11 +20,11 @@ const REACHABLE_TIMEOUT: Duration = Duration::from_secs(2);
 pub(super) fn run(settings: &Settings, layout: &Layout) -> Result<(), Failure> {
     let left = left(settings)?;
     let Some((name, path)) = published(settings)? else {
-        let sentence = "no generation has been published; build one with `projector --replay`";
+        let sentence = VerifyError::Nothing.to_string();
         let status = json!({
             "generation": null, "unfinished": left.unfinished, "withdrawn": left.withdrawn, "rebuild": left.rebuild,
         });
-        return say(&if settings.json { status.to_string() } else { left.after(sentence.to_owned()) });
+        return say(&if settings.json { status.to_string() } else { left.after(sentence) });
     };
     let bytes_on_disk = generation::bytes_on_disk(&path).map_err(Failure::failed)?;
     let status = match Generation::open(&path, layout, &holder()) {
@@ -40,9 +40,9 @@ pub(super) fn run(settings: &Settings, layout: &Layout) -> Result<(), Failure> {
         }
         Err(GenerationError::InUse { holder, .. }) => {
             let mut status = in_use(&name, &holder, bytes_on_disk);
-            // Whoever has it may answer no questions: then it is not known.
+            // The process that has it may not answer: then it is not known.
             let client = Client::new(&settings.data_dir, holder);
-            put_quarantine(&mut status, Served::There(client).quarantine().ok());
+            put_quarantine(&mut status, Served::Remote(client).quarantine().ok());
             status
         }
         Err(error) => return Err(Failure::failed(error)),
@@ -81,7 +81,7 @@ impl Left {
             (Value::Null, true) => text,
             (Value::Null, false) => {
                 format!(
-                    "{text}\nunfinished: {names}; `projector --replay` goes on with it, `projector --discard` removes it"
+                    "{text}\nunfinished: {names}; `projector --replay` resumes it, `projector --discard` removes it"
                 )
             }
             (rebuild, _) => {
@@ -175,7 +175,7 @@ fn as_text(status: &Value) -> String {
     let head = format!("generation {}, {} bytes on disk", text("generation"), text("bytes_on_disk"));
     if status["in_use_by"].is_string() {
         let in_use = format!(
-            "{head}\nin use by {}: checkpoint and digest are known to it alone, ask its GET /status",
+            "{head}\nin use by {}: only that process knows checkpoint and digest; see its GET /status",
             text("in_use_by")
         );
         return [vec![in_use], quarantine_lines(status)].concat().join("\n");
@@ -206,7 +206,7 @@ fn as_text(status: &Value) -> String {
     let lags = |partition: &Value| partition["lag"].as_i64().is_some_and(|lag| lag > 0);
     if status["partitions"].as_array().is_some_and(|partitions| partitions.iter().any(lags)) {
         lines.push(
-            "what comes after these offsets has not been read here; whoever serves says what of it waits"
+            "what comes after these offsets has not been read here; the process that serves reports what of it waits"
                 .to_owned(),
         );
     }

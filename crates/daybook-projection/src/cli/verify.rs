@@ -8,8 +8,8 @@ use crate::{Projection, ReplayOptions};
 
 use super::flags::Settings;
 use super::manage::existing;
+use super::progress::ProgressReporter;
 use super::replay::cancelled_by_signal;
-use super::telling::Telling;
 use super::{Failure, say};
 
 pub(super) fn run<E: EventData + 'static>(
@@ -20,19 +20,19 @@ pub(super) fn run<E: EventData + 'static>(
 ) -> Result<(), Failure> {
     let read_model = existing(settings)?;
     let cancelled = cancelled_by_signal()?;
-    // Whoever answers queries on this machine comes first.
+    // Processes that answer queries on this machine come first.
     lower_priority();
-    let mut telling = Telling::new(settings.json);
+    let mut reporter = ProgressReporter::new(settings.json);
     let verified = verify(
         &settings.kafka,
         &read_model,
         projection,
         options,
         limit,
-        |progress| telling.tell(&progress),
+        |progress| reporter.report(&progress),
         &cancelled,
     );
-    telling.end();
+    reporter.end();
     let report = verified.map_err(|error| match error.is_in_use() {
         true => Failure::in_use(error),
         false => Failure::failed(error),

@@ -1,5 +1,5 @@
 //! Asks the broker for its end offsets, so that lag is measured against the log and not against our own mark, and so learns
-//! for which partitions nobody answers; now and then whether somebody has changed a topic so that it loses events, and whether the log
+//! for which partitions nobody answers; now and then whether a topic was changed so that it loses events, and whether the log
 //! is still the one that is followed.
 
 use std::io;
@@ -13,7 +13,7 @@ use daybook_service::{Slot, Stop};
 use daybook_stream::BrokerMonitor;
 use tokio::sync::watch;
 
-use super::telling::tell_away;
+use super::report::report_away;
 use crate::checkpoint::SourceId;
 use crate::progress::Progress;
 use crate::sources;
@@ -24,11 +24,11 @@ const ASK_EVERY: Duration = Duration::from_secs(1);
 /// How long none may be answered before nothing is known of the log's end any more.
 const UNANSWERED_MAX: Duration = Duration::from_secs(5);
 
-/// What is found by looking at topics, for the follower; and what that tells who looks.
+/// What the watch of topics and partitions has found, for the follower; and what the follower has read, for the watch.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Findings {
-    pub(super) unfit: Slot<StopReason>,
-    /// Why it is to look for its places again.
+    pub(super) mismatch: Slot<StopReason>,
+    /// Why it is to find its resume points again.
     pub(super) doubt: Slot<String>,
     pub(super) readings: Readings,
 }
@@ -63,10 +63,10 @@ impl EndOffsets {
             }
             Err(error) => self.know_nothing(error),
         }
-        // While nobody answers, a look would only take the time of the next question.
+        // While nobody answers, a check of the topics would only take the time of the next question.
         let is_unreachable = matches!(answer, Err(TopicError::Log(_)));
         if monitor.is_look_due() && !is_unreachable {
-            self.look_at_topics(monitor);
+            self.check_topics(monitor);
         }
     }
 
@@ -83,7 +83,7 @@ impl EndOffsets {
             }
         }
         self.know(ends);
-        tell_away(&self.progress, away);
+        report_away(&self.progress, away);
         let watched = watched(&checkpoint, &log, readings);
         if let Some(reason) = monitor.doubt(&watched, &|| self.stopping.requested()) {
             self.findings.doubt.set(reason);
@@ -95,7 +95,7 @@ impl EndOffsets {
         self.know(Vec::new());
         if matches!(error, TopicError::Log(_)) {
             let checkpoint = self.progress.borrow().checkpoint.clone();
-            tell_away(
+            report_away(
                 &self.progress,
                 checkpoint.sources().map(|(source, _)| (source.clone(), error.clone())),
             );
@@ -106,18 +106,18 @@ impl EndOffsets {
         self.progress.send_modify(|progress| Arc::make_mut(progress).end_offsets = Arc::new(ends));
     }
 
-    /// Partitions that were added stop the follower; all else that loses events is told, and it goes on.
-    fn look_at_topics(&self, monitor: &mut BrokerMonitor) {
+    /// Partitions that were added stop the follower; all else that loses events is reported, and following continues.
+    fn check_topics(&self, monitor: &mut BrokerMonitor) {
         let checkpoint = self.progress.borrow().checkpoint.clone();
         let followed = sources::topics_of(&checkpoint);
-        let faults = monitor.look(&followed);
+        let faults = monitor.check(&followed);
         for fault in &faults {
             if let TopicError::PartitionCount { topic: full_name, expected, actual } = fault
                 && let Some((topic, _)) =
                     followed.iter().find(|(topic, _)| self.kafka.topic_name(topic) == *full_name)
             {
                 let (topic, found, expected) = (topic.clone(), *actual, *expected);
-                self.findings.unfit.set(StopReason::PartitionsChanged { topic, found, expected });
+                self.findings.mismatch.set(StopReason::PartitionsChanged { topic, found, expected });
             }
         }
         self.progress.send_if_modified(|progress| {

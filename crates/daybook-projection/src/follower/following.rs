@@ -11,17 +11,17 @@ use tokio::sync::watch;
 
 use super::end_offsets::Findings;
 use super::log::{Found, RETRY_AFTER};
-use super::repair::Asking;
-use super::telling::Catching;
-use super::telling::TellPanic;
+use super::repair::RepairQueue;
+use super::report::Catching;
+use super::report::ReportPanic;
 use crate::engine::{Engine, Incoming};
 use crate::generation::Generation;
 use crate::progress::{Progress, State};
 use crate::projection::Projection;
 use crate::stop::StopReason;
 
-/// How often a stopped follower looks whether something is asked of it.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// How often a stopped follower checks whether something is asked of it.
+const POLL_EVERY: Duration = Duration::from_millis(50);
 /// Pause before the log is read again after what may pass, doubled each time up to [`RETRY_PAUSE_MAX`].
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
 const RETRY_PAUSE_MAX: Duration = Duration::from_secs(60);
@@ -33,7 +33,7 @@ pub(super) struct Following<E: 'static> {
     pub(super) engine: Engine<E>,
     pub(super) progress: Arc<watch::Sender<Arc<Progress>>>,
     pub(super) stopping: Stop,
-    pub(super) asking: Asking,
+    pub(super) repair_queue: RepairQueue,
     pub(super) findings: Findings,
     /// What it is doing but for a stop.
     pub(super) going: State,
@@ -47,21 +47,21 @@ pub(super) fn retry_pause() -> Pause {
 
 impl<E: EventData> Following<E> {
     pub(super) fn run(mut self) {
-        let _guard = TellPanic(self.progress.clone());
+        let _guard = ReportPanic(self.progress.clone());
         while let Err(reason) = self.follow().and_then(|()| self.commit()) {
             let again = reason.may_pass().then(|| Instant::now() + self.pause.longer());
-            self.tell_stopped(reason);
-            if !self.wait_to_go_on(again) {
+            self.report_stopped(reason);
+            if !self.wait_to_resume(again) {
                 return;
             }
         }
     }
 
-    /// Stopped, it still releases events and leaves them out: that may be what it takes to go on, or it goes on at `again`, where
-    /// the log is read anew from the checkpoint. `false` for the request to stop.
-    fn wait_to_go_on(&mut self, again: Option<Instant>) -> bool {
+    /// Stopped, it still releases events and leaves them out: that may be what it takes to resume; or it resumes at `again`, when
+    /// the log is read again from the checkpoint. `false` for the request to stop.
+    fn wait_to_resume(&mut self, again: Option<Instant>) -> bool {
         self.engine.forget(&self.generation.checkpoint());
-        while !self.stopping.wait(LOOK_EVERY) {
+        while !self.stopping.wait(POLL_EVERY) {
             // With nothing to be committed, it does not fail.
             if self.repair().is_ok_and(|repaired| repaired) || again.is_some_and(|at| Instant::now() >= at) {
                 return true;
@@ -73,61 +73,61 @@ impl<E: EventData> Following<E> {
     /// Does what is asked for; returns whether that changed what waits. Everything is then read again from the checkpoint.
     pub(super) fn repair(&mut self) -> Result<bool, StopReason> {
         let mut repaired = false;
-        while let Some(asked) = self.asking.next() {
+        while let Some(request) = self.repair_queue.next() {
             self.commit()?;
-            repaired |= asked.answer(&self.generation, self.projection);
+            repaired |= request.answer(&self.generation, self.projection);
         }
         if repaired {
             self.engine.forget(&self.generation.checkpoint());
-            // Who waits for an event that was released looks again.
+            // Those who wait for a released event check again.
             self.progress.send_modify(|_| {});
         }
         Ok(repaired)
     }
 
-    /// Reads for ever. A log that went back is looked at anew: its events may have moved to other offsets.
+    /// Reads for ever. After a log went back its resume points are found again: its events may have moved to other offsets.
     fn follow(&mut self) -> Result<(), StopReason> {
-        // Of a look before the stop.
-        let _before = self.findings.unfit.take();
-        let Some(mut found) = self.wait_for_place()? else { return Ok(()) };
+        // Found before the stop.
+        let _before = self.findings.mismatch.take();
+        let Some(mut found) = self.wait_until_readable()? else { return Ok(()) };
         let (mut catching, mut gap_before) = (Catching::default(), None);
         loop {
             let next = match self.pass(&mut catching, &found) {
-                Ended::Asked => return Ok(()),
+                Ended::StopRequested => return Ok(()),
                 Ended::Stopped(reason) => return self.commit().and(Err(reason)),
                 Ended::ReadAgain => {
                     self.engine.forget(&self.generation.checkpoint());
-                    self.wait_for_place()?
+                    self.wait_until_readable()?
                 }
-                Ended::Moved(place, reason) => self.find_again(place, reason, &mut gap_before)?,
+                Ended::Moved(gap, reason) => self.find_again(gap, reason, &mut gap_before)?,
                 // It settled just before. A leader that comes and goes is not run after.
                 Ended::Returned if self.stopping.wait(RETRY_AFTER) => None,
-                Ended::Returned => self.wait_for_place()?,
+                Ended::Returned => self.wait_until_readable()?,
             };
             let Some(next) = next else { return Ok(()) };
             found = next;
         }
     }
 
-    /// Looks for the place again, since the log may have gone back; `None` if the request to stop came first.
+    /// Finds the resume points again, since the log may have gone back; `None` if the request to stop came first.
     fn find_again(
         &mut self,
-        gap: Option<RecordPlace>,
+        gap: Option<RecordOffset>,
         reason: StopReason,
-        gap_before: &mut Option<RecordPlace>,
+        gap_before: &mut Option<RecordOffset>,
     ) -> Result<Option<Found>, StopReason> {
         self.commit()?;
-        // Met again behind such a look, with no event of the partition in between, it is one indeed. Before, what lay in between may
+        // Met again after that search, with no event of the partition in between, it is one indeed. Before, what lay in between may
         // have been read of a log that is no longer there.
         if gap.is_some() && *gap_before == gap {
             return Err(reason);
         }
         *gap_before = gap;
-        tracing::warn!("the log may have gone back, the place is looked for again: {reason}");
+        tracing::warn!("the log may have gone back; the resume point is searched again: {reason}");
         if self.stopping.wait(RETRY_AFTER) {
             return Ok(None);
         }
-        self.wait_for_place()
+        self.wait_until_readable()
     }
 }
 
@@ -135,19 +135,19 @@ const IDLE_POLL: Duration = Duration::from_millis(100);
 /// How long an event may wait for its commit while more keep coming.
 const COMMIT_AFTER: Duration = Duration::from_millis(50);
 
-pub(super) type RecordPlace = (usize, i64);
+pub(super) type RecordOffset = (usize, i64);
 
 pub(super) enum Ended {
     /// The request to stop.
-    Asked,
+    StopRequested,
     /// Something that no further reading repairs; the rows before it can be committed.
     Stopped(StopReason),
     /// Events have left the quarantine; or it is doubted that the log is still the one that is followed.
     ReadAgain,
     /// The log is perhaps no longer what it was: an offset is gone, or a record comes too early, and this is where the
     /// one before it lay.
-    Moved(Option<RecordPlace>, StopReason),
-    /// A partition is answered for that was left out: where its next event is now is to be looked for.
+    Moved(Option<RecordOffset>, StopReason),
+    /// A partition is answered for that was left out: its resume point is to be found.
     Returned,
 }
 
@@ -155,11 +155,11 @@ impl<E: EventData> Following<E> {
     /// Reads what was found, and commits; returns why it goes no further.
     pub(super) fn pass(&mut self, catching: &mut Catching, found: &Found) -> Ended {
         for (source, start) in found.here.iter().zip(&found.starts) {
-            self.engine.go_on_at(*source, start.offset);
+            self.engine.seek(*source, start.offset);
         }
         catching.learn(&found.log);
-        catching.hear_anew();
-        // Of a look before this place was found.
+        catching.forget_heard();
+        // Of a search before this one.
         let _before = self.findings.doubt.take();
         self.findings.readings.begin(self.engine.counted());
         let ended = match Reader::open(&self.kafka, &found.starts) {
@@ -167,7 +167,7 @@ impl<E: EventData> Following<E> {
             Err(error) => Err(Ended::Stopped(error.into())),
         };
         match ended {
-            Ok(()) => Ended::Asked,
+            Ok(()) => Ended::StopRequested,
             Err(ended) => ended,
         }
     }
@@ -216,17 +216,17 @@ impl<E: EventData> Following<E> {
         })
     }
 
-    /// Commits what has been read, and looks whether the topics are still fit to be projected.
+    /// Commits what has been read, and checks whether the topics still match the projection.
     fn settle(&mut self, found: &Found, catching: &mut Catching) -> Result<(), Ended> {
         self.commit().map_err(Ended::Stopped)?;
-        self.tell_how_it_goes(catching);
-        self.engine.tell_set_aside();
+        self.report_state(catching);
+        self.engine.report_set_aside();
         self.findings.readings.read(self.engine.counted());
         if let Some(reason) = self.findings.doubt.take() {
-            tracing::warn!("the place in the log is looked for again: {reason}");
+            tracing::warn!("the resume point is searched again: {reason}");
             return Err(Ended::ReadAgain);
         }
-        match self.findings.unfit.take() {
+        match self.findings.mismatch.take() {
             Some(reason) => Err(Ended::Stopped(reason)),
             None if self.is_back(found) => Err(Ended::Returned),
             None => Ok(()),

@@ -1,4 +1,4 @@
-//! The follower's looks at the log: it waits for a broker, for topics, and for a log that lost its end to be healed.
+//! Where the follower resumes: it waits for a broker, for topics, and for a log that lost its end to be healed.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,11 +10,11 @@ use daybook_kafka::{LogError, Start};
 use daybook_service::LogOnce;
 
 use super::following::Following;
-use super::telling::{publish_state, tell_away};
+use super::report::{publish_state, report_away};
 use crate::checkpoint::{Checkpoint, SourceId};
 use crate::progress::State;
 use crate::sources::places;
-use crate::sources::{self, Misfit};
+use crate::sources::{self, TopicMismatch};
 use crate::stop::StopReason;
 
 /// How long a broker may take to answer before it counts as away; it is tried again for ever.
@@ -22,7 +22,7 @@ const REACHABLE_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long each further question may take, about a topic or to a leader. The request to stop is seen between two of them: one
 /// who stops waits for a few seconds at most.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
-/// Pause between two looks at a broker that is away, at topics that do not exist yet, or at a log that lost its end.
+/// Pause between two tries at a broker that is away, at topics that do not exist yet, or at a log that lost its end.
 pub(super) const RETRY_AFTER: Duration = Duration::from_millis(500);
 
 /// Where to read. Partitions that nobody answers for are left out: where their next events are now is not known.
@@ -35,25 +35,25 @@ pub(super) struct Found {
 }
 
 enum Wait {
-    /// No broker, a topic that is not there yet, or nobody answers for any partition.
+    /// No broker, a topic that is not there yet, or no broker answers for any partition.
     ForLog(String),
     /// The log ends before what has been projected.
     ForEnd(StopReason),
 }
 
 impl<E: EventData> Following<E> {
-    /// Where to go on, once the log has it; `None` if the request to stop came first. While the end of the log is
+    /// Where to resume, once the log has it; `None` if the request to stop came first. While the end of the log is
     /// missing, the state is [`State::Stopped`], and stays so until all partitions are read again.
-    pub(super) fn wait_for_place(&mut self) -> Result<Option<Found>, StopReason> {
-        // One client for all looks: each new one has the same words for the log.
+    pub(super) fn wait_until_readable(&mut self) -> Result<Option<Found>, StopReason> {
+        // One client for all tries: each new one logs the same words for the log.
         let waiting = topics::Inspector::open(&self.kafka)?;
         let said = LogOnce::new();
         loop {
-            let looked = self.look(&waiting)?;
+            let located = self.locate(&waiting)?;
             if self.stopping.requested() {
                 return Ok(None);
             }
-            let problem = match looked {
+            let problem = match located {
                 Ok(found) => return Ok(Some(found)),
                 Err(Wait::ForLog(problem)) => problem,
                 Err(Wait::ForEnd(reason)) => {
@@ -72,7 +72,7 @@ impl<E: EventData> Following<E> {
         }
     }
 
-    fn look(&self, waiting: &topics::Inspector) -> Result<Result<Found, Wait>, StopReason> {
+    fn locate(&self, waiting: &topics::Inspector) -> Result<Result<Found, Wait>, StopReason> {
         let unknown = |error: TopicError| Ok(Err(Wait::ForLog(error.to_string())));
         if let Err(error) = waiting.wait_reachable(REACHABLE_TIMEOUT, || false) {
             return unknown(error.into());
@@ -80,8 +80,8 @@ impl<E: EventData> Following<E> {
         let checkpoint = self.generation.checkpoint();
         match sources::check_topics(&checkpoint, |topic| self.partition_count(waiting, topic)) {
             Ok(Ok(())) => {}
-            Ok(Err(Misfit::Partitions(reason))) => return Err(reason),
-            Ok(Err(Misfit::Missing { topic })) => {
+            Ok(Err(TopicMismatch::Partitions(reason))) => return Err(reason),
+            Ok(Err(TopicMismatch::Missing { topic })) => {
                 return Ok(Err(missing(&self.kafka.topic_name(&topic), checkpoint.projected_from(&topic))));
             }
             Err(error) => return unknown(error),
@@ -114,12 +114,12 @@ impl<E: EventData> Following<E> {
         let (mut held, mut away) = (BTreeMap::new(), BTreeMap::new());
         for (source, answer) in asked.into_iter().zip(answers) {
             match answer {
-                Ok(marks) => drop(held.insert(source, marks)),
+                Ok(held_here) => drop(held.insert(source, held_here)),
                 Err(error) => drop(away.insert(source.clone(), error)),
             }
         }
         if !away.is_empty() {
-            tell_away(&self.progress, known.iter().map(|(id, why)| (id.clone(), why.clone())).chain(away));
+            report_away(&self.progress, known.iter().map(|(id, why)| (id.clone(), why.clone())).chain(away));
         }
         Ok(checkpoint.sources().map(|(source, _)| held.get(source).copied()).collect())
     }
@@ -132,17 +132,17 @@ impl<E: EventData> Following<E> {
     ) -> Result<Result<Found, Wait>, StopReason> {
         let (mut here, mut held, mut present, mut left_out) =
             (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        for (index, ((source, at), marks)) in checkpoint.sources().zip(&log).enumerate() {
-            let Some(marks) = marks else {
+        for (index, ((source, at), held_here)) in checkpoint.sources().zip(&log).enumerate() {
+            let Some(held_here) = held_here else {
                 left_out.push(source.clone());
                 continue;
             };
             here.push(index);
-            held.push(*marks);
+            held.push(*held_here);
             present.push((source.clone(), *at));
         }
         if here.is_empty() {
-            return Ok(Err(Wait::ForLog("nobody answers for any partition".to_owned())));
+            return Ok(Err(Wait::ForLog("no broker answers for any partition".to_owned())));
         }
         let present = Checkpoint::from_sources(present);
         sources::check_fronts(&present, &held, self.kafka.embedded)?;
@@ -164,14 +164,14 @@ impl<E: EventData> Following<E> {
 fn missing(topic: &str, projected: bool) -> Wait {
     if !projected {
         return Wait::ForLog(format!(
-            "topic {topic} does not exist yet; the service that owns it makes it, unless --brokers or --topic-prefix name another log"
+            "topic {topic} does not exist yet; the service that owns it creates it, unless --brokers or --topic-prefix name another log"
         ));
     }
     Wait::ForEnd(StopReason::Log {
         passes: true,
         error: format!(
             "topic {topic} does not exist any more, but was projected: restore it from a backup, or start the service that owns \
-             it, which makes it anew and sends again what it has kept; or --brokers or --topic-prefix name another log"
+             it, which creates it again and sends again what it has kept; or --brokers or --topic-prefix name another log"
         ),
     })
 }

@@ -33,22 +33,22 @@ pub enum RepairError {
 
 type Answer = Result<Released, ReleaseError>;
 
-pub(super) struct Asked {
+pub(super) struct RepairRequest {
     repair: Repair,
-    /// By whichever side comes first: begun by the follower, or given up by who asked.
+    /// By whichever side comes first: begun by the follower, or given up by the caller.
     claimed: Arc<AtomicBool>,
     answer: SyncSender<Answer>,
 }
 
 /// Asks one follower. Clones speak to the same one.
 #[derive(Clone)]
-pub struct Repairs(SyncSender<Asked>);
+pub struct Repairs(SyncSender<RepairRequest>);
 
-pub(super) struct Asking(Receiver<Asked>);
+pub(super) struct RepairQueue(Receiver<RepairRequest>);
 
-pub(super) fn repairs() -> (Repairs, Asking) {
+pub(super) fn repairs() -> (Repairs, RepairQueue) {
     let (sender, receiver) = sync_channel(REPAIRS_WAITING_MAX);
-    (Repairs(sender), Asking(receiver))
+    (Repairs(sender), RepairQueue(receiver))
 }
 
 impl Repairs {
@@ -57,8 +57,8 @@ impl Repairs {
     pub fn ask(&self, repair: Repair, wait: Duration) -> Result<Released, RepairError> {
         let (answer, answered) = sync_channel(1);
         let claimed = Arc::new(AtomicBool::new(false));
-        let asked = Asked { repair, claimed: claimed.clone(), answer };
-        self.0.try_send(asked).map_err(|_| RepairError::NotTaken)?;
+        let request = RepairRequest { repair, claimed: claimed.clone(), answer };
+        self.0.try_send(request).map_err(|_| RepairError::NotTaken)?;
         match answered.recv_timeout(wait) {
             Ok(answer) => Ok(answer?),
             Err(RecvTimeoutError::Timeout) if claimed.swap(true, Ordering::AcqRel) => {
@@ -70,14 +70,14 @@ impl Repairs {
     }
 }
 
-impl Asking {
-    /// What is asked for now, by somebody who still waits.
-    pub(super) fn next(&self) -> Option<Asked> {
-        self.0.try_iter().find(|asked| !asked.claimed.swap(true, Ordering::AcqRel))
+impl RepairQueue {
+    /// The next request whose caller still waits.
+    pub(super) fn next(&self) -> Option<RepairRequest> {
+        self.0.try_iter().find(|request| !request.claimed.swap(true, Ordering::AcqRel))
     }
 }
 
-impl Asked {
+impl RepairRequest {
     /// Does it; returns whether that may have changed anything. Everything must be committed before, and read again afterwards.
     pub(super) fn answer<E: EventData>(self, generation: &Generation, projection: Projection<E>) -> bool {
         let answer = match self.repair {
@@ -86,7 +86,7 @@ impl Asked {
         };
         // What failed with the store may be done in part, or all of it and only the sync failed.
         let changed = matches!(answer, Ok(_) | Err(ReleaseError::Store(_)));
-        // Whoever asked may be gone.
+        // The caller may be gone.
         let _gone = self.answer.send(answer);
         changed
     }

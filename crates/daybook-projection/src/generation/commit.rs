@@ -39,7 +39,7 @@ impl Generation {
         Ok(self.stored(key)?.map(|value| RowHash::of(key.bytes(), &value)))
     }
 
-    /// Writes a batch and shows the moment that it makes, in one step; syncs afterwards, while readers go on.
+    /// Writes a batch and shows the moment that it makes, in one step; syncs afterwards, while readers continue.
     pub(super) fn write(&self, batch: Batch, moment: Moment) -> Result<Arc<Moment>, StoreError> {
         let bytes = batch.bytes();
         self.rows.read_before(&batch)?;
@@ -110,9 +110,7 @@ impl Commit<'_> {
     }
 
     /// Writes everything together with how far it reaches, and shows it in one step.
-    ///
-    /// # Errors
-    /// [`StoreError`]. Either nothing of it is there, or all of it and only the sync behind it failed
+    /// Errors: [`StoreError`]. Either nothing of it is there, or all of it and only the sync behind it failed
     /// ([`Generation::checkpoint`] tells); or the store took a part of it, and nothing is read or written any more.
     pub fn finish(
         mut self,
@@ -188,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_takes_grounds_waits_from_the_first_changed_row_until_the_moment_is_shown() {
+    fn a_reader_of_positions_waits_from_the_first_changed_row_until_the_moment_is_shown() {
         let directory = tempfile::tempdir().unwrap();
         let generation = new_generation(directory.path());
         commit(&generation, "old").unwrap();
@@ -197,7 +195,7 @@ mod tests {
         at_the_pause(move |generation| {
             let stored = generation.rows.get(RowKey::row(VIEW, KEY).bytes()).unwrap().unwrap();
             assert_eq!(&stored[1..], b"new", "the row is there");
-            assert!(generation.moments.is_held(), "and nobody takes grounds without it");
+            assert!(generation.moments.is_held(), "and no reader takes positions without it");
             assert_eq!(generation.last_moment().checkpoint.events(), 1, "the status does not wait");
             seen.set(true);
             Ok(())

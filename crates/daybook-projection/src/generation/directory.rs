@@ -28,7 +28,7 @@ pub fn bytes_on_disk(path: &Path) -> Result<u64, StoreError> {
 }
 
 /// Whether the generation in `path` was begun, if only by name, and never finished. One that cannot be
-/// looked at counts as finished, so that nobody removes it.
+/// read counts as finished, so that nobody removes it.
 pub fn is_unfinished(path: &Path) -> bool {
     path.join(BUILDING_FILE).exists() || matches!(path.join(ROWS_DIRECTORY).try_exists(), Ok(false))
 }
@@ -47,9 +47,7 @@ pub fn build_path(path: &Path) -> PathBuf {
 /// and nothing else: what cannot be removed is tried again at the next opening.
 pub(super) fn remove_build(path: &Path) {
     for removed in [fs::remove_dir_all(build_path(path)), fs::remove_file(path.join(PROBE_FILE))] {
-        if let Err(error) = removed
-            && error.kind() != io::ErrorKind::NotFound
-        {
+        if let Err(error) = files::if_there(removed) {
             tracing::warn!("what is of no use any more in {} cannot be removed: {error}", path.display());
         }
     }
@@ -75,12 +73,8 @@ pub(super) fn note_torn(path: &Path, error: &StoreError) {
 /// Its rows are gone, and with them what was noted of them.
 pub(super) fn forget_notes(path: &Path) -> Result<(), StoreError> {
     for name in [TORN_FILE, FINISHED_FILE, SKIPPED_FILE, UNPLACED_FILE] {
-        match fs::remove_file(path.join(name)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(StoreError::new("create", path, error));
-            }
-            _ => {}
-        }
+        files::if_there(fs::remove_file(path.join(name)))
+            .map_err(|error| StoreError::new("create", path, error))?;
     }
     Ok(())
 }
@@ -91,7 +85,7 @@ pub(super) fn check_files(path: &Path) -> Result<(), StoreError> {
     misplaced(path).map_or(Ok(()), |misplaced| Err(StoreError::damaged("open", path, misplaced)))
 }
 
-/// What is wrong, if something else lies where a file of a build belongs: it can neither be gone on with nor begun anew there.
+/// What is wrong, if something else lies where a file of a build belongs: it can neither be resumed nor started again there.
 pub(crate) fn misplaced_in_build(path: &Path) -> Option<String> {
     let build = build_path(path);
     let of_build = || files::misplaced_directory(&build).or_else(|| files::misplaced(&build, |_| true));
@@ -104,14 +98,10 @@ fn misplaced(path: &Path) -> Option<String> {
 
 /// Refuses a generation that holds part of a batch.
 pub(super) fn check_not_torn(path: &Path) -> Result<(), StoreError> {
-    match fs::read_to_string(path.join(TORN_FILE)) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(StoreError::new("open", path, error)),
-        Ok(why) => {
-            let detail = format!("its rows are not whole ({why})");
-            Err(StoreError::of(Failure::Damage, "open", path, detail))
-        }
-    }
+    let noted = files::read_if_there(&path.join(TORN_FILE));
+    let Some(why) = noted.map_err(|error| StoreError::new("open", path, error))? else { return Ok(()) };
+    let why = String::from_utf8_lossy(&why);
+    Err(StoreError::damaged("open", path, format!("its rows are not whole ({why})")))
 }
 
 /// Whether something else lies there.

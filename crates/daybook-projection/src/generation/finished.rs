@@ -5,12 +5,12 @@
 //! twice. So what it was lies beside it as well, and a generation opens as it was finished or later, or not at all.
 //!
 //! What was followed since has no such note. A bit that has flipped in the middle of sled's log takes the rest of a segment with it,
-//! and sled goes on behind that: checkpoint and digest are the newest then, and rows are not. So whoever serves or compares what
+//! and sled continues behind that: checkpoint and digest are the newest then, and rows are not. So a process that serves or compares what
 //! has been followed into adds up the digest of all rows first ([`Generation::check_rows`]).
 
+use std::io;
 use std::path::Path;
 use std::time::Instant;
-use std::{fs, io};
 
 use daybook_service::fires;
 use daybook_store::files;
@@ -50,10 +50,8 @@ impl Finished {
 
     fn read(path: &Path) -> Result<Self, StoreError> {
         let path = path.join(FINISHED_FILE);
-        let text = std::fs::read(&path).map_err(|error| match error.kind() {
-            std::io::ErrorKind::NotFound => StoreError::damaged("open", &path, "the file is not there"),
-            _ => StoreError::new("open", &path, error),
-        })?;
+        let text = files::read_if_there(&path).map_err(|error| StoreError::new("open", &path, error))?;
+        let text = text.ok_or_else(|| StoreError::damaged("open", &path, "the file is not there"))?;
         let damaged = || StoreError::damaged("open", &path, "the file is not what was written");
         let json = files::without_sum(&text).ok_or_else(damaged)?;
         serde_json::from_slice(json).map_err(|error| StoreError::damaged("open", &path, error))
@@ -115,10 +113,8 @@ impl Generation {
     }
 
     /// Refuses rows that are others than those of which it has the digest, as its opening may have left them: reads all of them, if
-    /// anything has changed since it was finished. One that cannot be read is told by who reads it. Nothing may be committed meanwhile.
-    ///
-    /// # Errors
-    /// [`StoreError`]: damage, if the rows are others.
+    /// anything has changed since it was finished. A row that cannot be read is reported when it is read. Nothing may be committed meanwhile.
+    /// Errors: [`StoreError`]: damage, if the rows are others.
     pub fn check_rows(&self) -> Result<(), StoreError> {
         let (finished, moment, began) = (Finished::read(self.path())?, self.last_moment(), Instant::now());
         let is_as_finished = finished.checkpoint.covers(&moment.checkpoint);
@@ -128,11 +124,11 @@ impl Generation {
         let found = match self.recount_digest() {
             Ok(found) => found,
             Err(error) => {
-                tracing::warn!("its rows were not all looked at: {error}");
+                tracing::warn!("its rows were not all checked: {error}");
                 return Ok(());
             }
         };
-        tracing::debug!(took_ms = began.elapsed().as_millis(), "its rows were looked at");
+        tracing::debug!(took_ms = began.elapsed().as_millis(), "its rows were checked");
         let digest = self.digest();
         if found == digest || fires("trust-generation") {
             return Ok(());
@@ -156,23 +152,23 @@ pub(super) fn take_up(path: &Path, quarantine: &mut Quarantine) {
 
 /// A note that is damaged says nothing, and keeps no generation from being opened.
 fn read<T: DeserializeOwned>(path: &Path) -> Vec<T> {
-    let noted = match fs::read(path) {
-        Ok(text) => files::without_sum(&text).and_then(|json| serde_json::from_slice(json).ok()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Vec::new(),
+    let noted = match files::read_if_there(path) {
+        Ok(Some(text)) => files::without_sum(&text).and_then(|json| serde_json::from_slice(json).ok()),
+        Ok(None) => return Vec::new(),
         Err(_) => None,
     };
     noted.unwrap_or_else(|| {
-        tracing::warn!("{} cannot be read; what it says is not told", path.display());
+        tracing::warn!("{} cannot be read; what it says is not reported", path.display());
         Vec::new()
     })
 }
 
-/// Whoever notes something else later tries again.
+/// The next note tries again.
 fn write<T: Serialize>(path: &Path, noted: &[T]) {
     let text = serde_json::to_string(noted).map_err(io::Error::from);
     if let Err(error) = text.and_then(|text| files::replace(path, files::with_sum(&text))) {
         tracing::warn!(
-            "{} cannot be written; what it should say is not told after a restart: {error}",
+            "{} cannot be written; what it should say is not reported after a restart: {error}",
             path.display()
         );
     }
@@ -180,9 +176,7 @@ fn write<T: Serialize>(path: &Path, noted: &[T]) {
 
 impl Generation {
     /// From now on these events are left out when they come, and those that it leaves out already.
-    ///
-    /// # Errors
-    /// [`StoreError`] if the store took a part of a batch only.
+    /// Errors: [`StoreError`] if the store took a part of a batch only.
     pub(crate) fn set_skipped(&self, skipped: Vec<SkippedEvent>) -> Result<(), StoreError> {
         let before = self.quarantine();
         self.show_quarantine(|quarantine| quarantine.leave_out(skipped))?;
@@ -285,11 +279,11 @@ mod notes_tests {
         let noted = ["a".to_owned(), "b".to_owned()];
         write(&path, &noted);
         assert_eq!(read::<String>(&path), noted);
-        let text = fs::read(&path).unwrap();
+        let text = std::fs::read(&path).unwrap();
         for bit in 0..text.len() * 8 {
             let mut changed = text.clone();
             changed[bit / 8] ^= 1 << (bit % 8);
-            fs::write(&path, changed).unwrap();
+            std::fs::write(&path, changed).unwrap();
             assert_eq!(read::<String>(&path), [""; 0], "bit {bit}");
         }
     }

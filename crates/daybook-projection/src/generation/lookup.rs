@@ -1,5 +1,6 @@
 //! Rows of a generation, from wherever they lie.
 
+use std::cmp::Ordering;
 use std::iter::Peekable;
 
 use daybook_store::{Bytes, DatabaseError, Digest, RowHash};
@@ -77,7 +78,7 @@ impl Generation {
         self.stored_rows(keys::scan_start(1, None))
     }
 
-    /// The digest of all rows, read anew. It differs from [`Generation::digest`] if the store is damaged.
+    /// The digest of all rows, read again. It differs from [`Generation::digest`] if the store is damaged.
     pub fn recount_digest(&self) -> Result<Digest, StoreError> {
         let mut digest = Digest::default();
         for row in self.all_rows() {
@@ -92,9 +93,33 @@ impl Generation {
     }
 
     fn stored_rows(&self, from: Vec<u8>) -> StoredRows<'_> {
-        let loose: Entries<'_> = Box::new(self.rows.range(from.clone()..));
-        let blocks: Entries<'_> = Box::new(self.rows.sorted_values_from(from.clone()));
-        StoredRows { generation: self, loose: loose.peekable(), blocks, block: None, from }
+        let loose: Box<dyn Iterator<Item = _>> =
+            Box::new(self.rows.range(from.clone()..).map(|entry| entry.map_err(StoreError::from)));
+        let blocks = self.rows.sorted_values_from(from.clone());
+        let in_blocks: Box<dyn Iterator<Item = _>> =
+            Box::new(blocks.flat_map(move |block| self.entries(block, &from)));
+        StoredRows { generation: self, loose: loose.peekable(), in_blocks: in_blocks.peekable() }
+    }
+
+    /// The entries of a block whose keys are not below `from`.
+    fn entries<'g>(
+        &'g self,
+        block: Result<(Bytes, Bytes), DatabaseError>,
+        from: &[u8],
+    ) -> impl Iterator<Item = Result<(Bytes, Bytes), StoreError>> + use<'g> {
+        let entries = block.map_err(StoreError::from).and_then(|(_, bytes)| {
+            let range = Block::parse(&bytes).and_then(|block| Ok(block.first_from(from)?..block.len()));
+            let range = range.map_err(|error| self.damaged(error))?;
+            Ok(range.map(move |index| self.entry(&bytes, index)))
+        });
+        let (entries, error) = entries.map_or_else(|error| (None, Some(Err(error))), |all| (Some(all), None));
+        entries.into_iter().flatten().chain(error)
+    }
+
+    fn entry(&self, block: &Bytes, index: usize) -> Result<(Bytes, Bytes), StoreError> {
+        let entry = Block::parse(block).and_then(|block| block.entry(index));
+        let (key, value) = entry.map_err(|error| self.damaged(error))?;
+        Ok((block.slice(value.start - key.len()..value.start), block.slice(value)))
     }
 
     pub(super) fn damaged(&self, error: RowError) -> StoreError {
@@ -127,77 +152,35 @@ impl StoredRow {
     }
 }
 
-/// A stored key, and its row; `None` stands for one that was removed.
-type Step = (Vec<u8>, Option<Bytes>);
-
-type Entries<'g> = Box<dyn Iterator<Item = Result<(Bytes, Bytes), DatabaseError>> + 'g>;
+/// Stored keys and values, in the order of the keys.
+type Entries<'g> = Peekable<Box<dyn Iterator<Item = Result<(Bytes, Bytes), StoreError>> + 'g>>;
 
 /// Stored rows in order: loose ones and those in blocks merged, the loose one where there are both.
 pub struct StoredRows<'g> {
     generation: &'g Generation,
-    loose: Peekable<Entries<'g>>,
-    blocks: Entries<'g>,
-    /// The block being read, and the index of its next entry.
-    block: Option<(Bytes, usize)>,
-    /// No entry of a block before this key is wanted.
-    from: Vec<u8>,
+    loose: Entries<'g>,
+    in_blocks: Entries<'g>,
 }
 
 impl StoredRows<'_> {
-    /// Key and value of the next row in a block, without moving on.
-    fn peek_block(&mut self) -> Result<Option<(Vec<u8>, Bytes)>, StoreError> {
-        loop {
-            if self.block.is_none() {
-                let Some(next) = self.blocks.next() else { return Ok(None) };
-                let (_, bytes) = next?;
-                let first = Block::parse(&bytes).and_then(|block| block.first_from(&self.from));
-                let first = first.map_err(|error| self.generation.damaged(error))?;
-                self.block = Some((bytes, first));
-            }
-            let Some((bytes, index)) = &self.block else { continue };
-            let block = Block::parse(bytes).map_err(|error| self.generation.damaged(error))?;
-            if *index < block.len() {
-                let (key, value) = block.entry(*index).map_err(|error| self.generation.damaged(error))?;
-                return Ok(Some((key.to_vec(), bytes.slice(value))));
-            }
-            self.block = None;
-        }
-    }
-
-    fn skip_block_entry(&mut self) {
-        if let Some((_, index)) = &mut self.block {
-            *index += 1;
-        }
-    }
-
-    /// The next row, or the next that was removed.
-    fn step(&mut self) -> Result<Option<Step>, StoreError> {
-        let block = self.peek_block()?;
-        let loose = match self.loose.peek() {
-            Some(Err(_)) => return self.take_loose(),
-            Some(Ok((key, _))) => Some(key.to_vec()),
-            None => None,
+    /// The next key, and its row; none if that was removed.
+    fn step(&mut self) -> Option<Result<(Bytes, Option<Bytes>), StoreError>> {
+        let order = match (self.loose.peek(), self.in_blocks.peek()) {
+            (Some(Ok((loose, _))), Some(Ok((in_block, _)))) => loose[..].cmp(&in_block[..]),
+            (Some(_), None) | (Some(Err(_)), _) => Ordering::Less,
+            (_, Some(_)) => Ordering::Greater,
+            (None, None) => return None,
         };
-        match (loose, block) {
-            (None, None) => Ok(None),
-            (Some(loose), Some((block, _))) if loose == block => {
-                self.skip_block_entry();
-                self.take_loose()
-            }
-            (Some(loose), Some((block, _))) if loose < block => self.take_loose(),
-            (Some(_), None) => self.take_loose(),
-            (_, Some((key, value))) => {
-                self.skip_block_entry();
-                Ok(Some((key, Some(value))))
-            }
+        if order == Ordering::Greater {
+            return Some(self.in_blocks.next()?.map(|(key, row)| (key, Some(row))));
         }
-    }
-
-    fn take_loose(&mut self) -> Result<Option<Step>, StoreError> {
-        let Some(entry) = self.loose.next() else { return Ok(None) };
-        let (key, value) = entry?;
-        self.generation.moments.check_whole()?;
-        Ok(Some((key.to_vec(), self.generation.present(&value)?)))
+        if order == Ordering::Equal {
+            self.in_blocks.next();
+        }
+        Some(self.loose.next()?.and_then(|(key, value)| {
+            self.generation.moments.check_whole()?;
+            Ok((key, self.generation.present(&value)?))
+        }))
     }
 }
 
@@ -206,15 +189,15 @@ impl Iterator for StoredRows<'_> {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            return match self.step() {
-                Err(error) => Some(Err(error)),
-                Ok(None) => None,
-                Ok(Some((_, None))) => continue,
-                Ok(Some((key, Some(value)))) => Some(match keys::decode(&key) {
-                    Ok((view, key, part)) => Ok(StoredRow { view, key, part, value }),
-                    Err(error) => Err(self.generation.damaged(error)),
-                }),
-            };
+            match self.step()? {
+                Err(error) => return Some(Err(error)),
+                Ok((_, None)) => {}
+                Ok((key, Some(value))) => {
+                    let row =
+                        keys::decode(&key).map(|(view, key, part)| StoredRow { view, key, part, value });
+                    return Some(row.map_err(|error| self.generation.damaged(error)));
+                }
+            }
         }
     }
 }

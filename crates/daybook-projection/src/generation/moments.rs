@@ -1,6 +1,6 @@
 //! The present moment of a generation: how far it has got, its digest and what waits, as of one commit.
 //!
-//! Rows and moment change in one step for whoever takes grounds: who has seen a row of an event gets grounds that count it.
+//! Rows and moment change in one step for a reader of positions: one that has seen a row of an event gets positions that count it.
 //! sled lets readers wait while it takes a batch, and [`Moments::now`] waits as long; nobody waits for a disk to sync.
 
 use std::path::{Path, PathBuf};
@@ -73,7 +73,7 @@ impl Moments {
         Ok(moment)
     }
 
-    /// Asked behind each look at a row: whether what was seen can be half of a batch that failed. Waits while rows change.
+    /// Asked after each row is read: whether what was seen can be half of a batch that failed. Waits while rows change.
     pub(super) fn check_whole(&self) -> Result<(), StoreError> {
         if !self.changing.load(Ordering::SeqCst) {
             return Ok(());
@@ -122,9 +122,9 @@ mod tests {
         let moments = Arc::new(Moments::new(Path::new("gen-000001"), Moment::default()));
         let asking = moments.clone();
         let changed = moments.change(move || {
-            let (tell, told) = channel();
-            thread::spawn(move || tell.send(asking.is_torn()));
-            assert_eq!(told.recv_timeout(DEADLINE), Ok(false));
+            let (answer, answered) = channel();
+            thread::spawn(move || answer.send(asking.is_torn()));
+            assert_eq!(answered.recv_timeout(DEADLINE), Ok(false));
             Ok(Moment::default())
         });
         changed.unwrap();

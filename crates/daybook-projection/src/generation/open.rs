@@ -1,4 +1,4 @@
-//! How a generation is begun, gone on with and opened, and how one that was built becomes one that can be served.
+//! How a generation is begun, resumed and opened, and how one that was built becomes one that can be served.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -22,11 +22,9 @@ use crate::store::{GenerationError, StoreError};
 pub(super) const CACHE_BYTES: u64 = 64 << 20;
 
 impl Generation {
-    /// Begins an unfinished generation in an empty or new directory, or anew in that of one that was not finished;
+    /// Begins an unfinished generation in an empty or new directory, or again in that of one that was not finished;
     /// `start` names all partitions to be projected.
-    ///
-    /// # Errors
-    /// [`GenerationError`] if something else is in the directory, or it is in use or cannot be written.
+    /// Errors: [`GenerationError`] if something else is in the directory, or it is in use or cannot be written.
     pub fn create(
         path: &Path,
         layout: &Layout,
@@ -55,18 +53,14 @@ impl Generation {
         Ok(generation)
     }
 
-    /// Opens an unfinished generation of which rows are durable, to go on building it.
-    ///
-    /// # Errors
-    /// [`GenerationError`] if it is missing, in use, of another layout, or damaged.
+    /// Opens an unfinished generation of which rows are durable, to resume building it.
+    /// Errors: [`GenerationError`] if it is missing, in use, of another layout, or damaged.
     pub fn resume(path: &Path, layout: &Layout, holder: &str) -> Result<Self, GenerationError> {
         Self::open_with(path, layout, holder, Purpose::Filled, |_| Ok(()))
     }
 
     /// Opens a finished generation.
-    ///
-    /// # Errors
-    /// [`GenerationError`] if it is missing, in use, unfinished, of another layout, or damaged.
+    /// Errors: [`GenerationError`] if it is missing, in use, unfinished, of another layout, or damaged.
     pub fn open(path: &Path, layout: &Layout, holder: &str) -> Result<Self, GenerationError> {
         Self::open_with(path, layout, holder, Purpose::Followed, |path| match is_unfinished(path) {
             true => Err(GenerationError::Unfinished { path: path.to_owned() }),
@@ -139,9 +133,7 @@ impl Generation {
     /// Closes it and opens it again, to see that what was built is what is there; notes what that is. `accepted` says why it is
     /// published although it says something else than the one before; with `recount` all rows are read, because they were not
     /// all written by this process.
-    ///
-    /// # Errors
-    /// [`GenerationError`]; the generation then stays unfinished, and the next attempt begins it anew if it is damaged.
+    /// Errors: [`GenerationError`]; the generation then stays unfinished, and the next attempt builds it again if it is damaged.
     pub fn proved(
         self,
         layout: &Layout,
@@ -180,15 +172,13 @@ impl Generation {
         Ok(proved)
     }
 
-    /// Notes that what was written is not what is there: it is begun anew, and never opened or gone on with.
+    /// Notes that what was written is not what is there: it is built again, and never opened or resumed.
     pub(crate) fn note_damaged(&self, error: &StoreError) {
         note_torn(&self.path, error);
     }
 
     /// Finishes it: from now on it can be opened to be served.
-    ///
-    /// # Errors
-    /// [`StoreError`]; the generation then stays unfinished.
+    /// Errors: [`StoreError`]; the generation then stays unfinished.
     pub fn finish(&self) -> Result<(), StoreError> {
         self.sync()?;
         if !finished::is_noted(&self.path) {
@@ -252,7 +242,7 @@ pub(super) fn foreign_layout(path: &Path, found: String, layout: &Layout) -> Gen
     GenerationError::ForeignLayout { path: path.to_owned(), found, expected: layout.to_string() }
 }
 
-fn read_checkpoint(path: &Path, rows: &Database) -> Result<Checkpoint, GenerationError> {
+fn read_checkpoint(path: &Path, rows: &Database) -> Result<Checkpoint, StoreError> {
     let mut sources = Vec::new();
     for entry in rows.range(keys::SOURCES.to_vec()..keys::scan_start(1, None)) {
         let (key, value) = entry?;
@@ -264,7 +254,7 @@ fn read_checkpoint(path: &Path, rows: &Database) -> Result<Checkpoint, Generatio
     Ok(Checkpoint::from_sources(sources))
 }
 
-fn read_digest(path: &Path, rows: &Database) -> Result<Digest, GenerationError> {
+fn read_digest(path: &Path, rows: &Database) -> Result<Digest, StoreError> {
     let bytes = rows.get(keys::DIGEST)?;
     let bytes = bytes.as_deref().and_then(|bytes| <&[u8; 32]>::try_from(bytes).ok());
     bytes.map(Digest::from_bytes).ok_or_else(|| damaged(path)(RowError::CutOff { field: "digest" }))
@@ -274,6 +264,6 @@ pub(super) fn put_digest(batch: &mut Batch, digest: Digest) {
     batch.put(keys::DIGEST, &digest.to_bytes());
 }
 
-fn damaged(path: &Path) -> impl FnOnce(RowError) -> GenerationError {
-    move |source| GenerationError::Checkpoint { path: path.to_owned(), source }
+fn damaged(path: &Path) -> impl FnOnce(RowError) -> StoreError {
+    move |error| StoreError::damaged("open", path, format!("its checkpoint cannot be read: {error}"))
 }

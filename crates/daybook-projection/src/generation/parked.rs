@@ -60,7 +60,7 @@ impl Generation {
     }
 
     /// Removes the pieces of records that no longer wait, or wait for another reason. The batch that said so has been
-    /// written; whoever is killed before this leaves them to the next opening.
+    /// written; a process that is killed before this leaves them to the next opening.
     pub(crate) fn remove_pieces(
         &self,
         records: impl IntoIterator<Item = ParkedRecord>,
@@ -113,7 +113,7 @@ impl Commit<'_> {
         Arc::make_mut(&mut self.quarantine).remove(records);
     }
 
-    /// Writes a record that goes on waiting, with the reason that it has now.
+    /// Writes a record that still waits, with the reason that it has now.
     pub(crate) fn park_again(&mut self, record: ParkedRecord) -> Result<(), StoreError> {
         Arc::make_mut(&mut self.quarantine).remove(std::slice::from_ref(&record));
         self.park(vec![record])

@@ -41,15 +41,15 @@ pub(crate) struct ParkedEvent {
 }
 
 /// Partition, position, and the one view for which it waits; 0 for all.
-type Place = (SourceId, u64, u8);
+type EventPosition = (SourceId, u64, u8);
 /// The same of a key.
-pub(super) type KeyPlace = (SourceId, String, u8);
+pub(super) type KeyInPartition = (SourceId, String, u8);
 
 /// All that waits in one generation, as of its last commit.
 #[derive(Debug, Clone, Default)]
 pub struct Quarantine {
-    events: BTreeMap<Place, ParkedEvent>,
-    keys: BTreeMap<KeyPlace, ParkedKey>,
+    events: BTreeMap<EventPosition, ParkedEvent>,
+    keys: BTreeMap<KeyInPartition, ParkedKey>,
     skipped: Arc<[SkippedEvent]>,
     releases: u64,
 }
@@ -119,11 +119,9 @@ impl Quarantine {
 
     /// Whether a generation with this quarantine can take the place of one with `served`, which has got as far as `reached`: no
     /// event that is projected there waits here, or answers would go back in time.
-    ///
-    /// # Errors
-    /// The key of the first event that does.
+    /// Errors: The key of the first event that does.
     pub fn covers(&self, served: &Self, reached: &Checkpoint) -> Result<(), String> {
-        let is_projected = |place: &Place| {
+        let is_projected = |place: &EventPosition| {
             let (source, position, view) = place;
             reached.position_reached(&source.topic, source.partition, *position)
                 && !served.at(source, *position).any(|(waits_for, _)| waits_for == 0 || waits_for == *view)
@@ -132,16 +130,16 @@ impl Quarantine {
         taken_back.map_or(Ok(()), |(_, event)| Err(event.key.clone()))
     }
 
-    pub(super) fn waiting_keys(&self) -> impl Iterator<Item = &KeyPlace> {
+    pub(super) fn waiting_keys(&self) -> impl Iterator<Item = &KeyInPartition> {
         self.keys.keys()
     }
 
-    pub(super) fn waiting_of(&self, key: &KeyPlace) -> u64 {
+    pub(super) fn waiting_of(&self, key: &KeyInPartition) -> u64 {
         self.keys.get(key).map_or(0, |parked| parked.waiting)
     }
 
     /// Under what an event waits that is to be left out.
-    pub(super) fn parked_as(&self, event: &SkippedEvent) -> Vec<KeyPlace> {
+    pub(super) fn parked_as(&self, event: &SkippedEvent) -> Vec<KeyInPartition> {
         let source = SourceId { topic: event.topic.as_str().into(), partition: event.partition };
         let here = self.at(&source, event.position).filter(|(view, parked)| event.is(parked.id, *view));
         here.map(|(view, parked)| (source.clone(), parked.key.clone(), view)).collect()

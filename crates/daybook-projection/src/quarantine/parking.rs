@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use daybook_stream::{Headers, key_text};
+use daybook_stream::key_text;
 use uuid::Uuid;
 
 use super::index::ParkedEvent;
@@ -116,17 +116,11 @@ impl Parking {
         reason: Option<StopReason>,
     ) -> Result<(), StopReason> {
         let ChangeAt { offset, position, time_us, .. } = *at;
+        let id = ViewChange::id(source, position, time_us);
         let record = ParkedRecord {
-            source: source.clone(),
-            key: row.to_string(),
-            position,
-            offset,
-            id: ViewChange::id(source, position, time_us),
-            has_event_id: false,
             change: Some(ViewChange { view, row, time_us }),
             value: Some(change.to_vec()),
-            headers: Headers::new(),
-            reason: None,
+            ..ParkedRecord::at(source, row.to_string(), (position, offset), id)
         };
         self.park(at.source as usize, record, event_id, reason)
     }

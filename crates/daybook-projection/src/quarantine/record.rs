@@ -57,35 +57,20 @@ impl ParkedRecord {
         // One that is no text may not wait, as an empty one.
         let key = std::str::from_utf8(key.unwrap_or_default()).unwrap_or_default().to_owned();
         let value = value.map(<[u8]>::to_vec);
-        Self {
-            source: source.clone(),
-            key,
-            position,
-            offset,
-            id,
-            has_event_id: true,
-            change: None,
-            value,
-            headers,
-            reason: None,
-        }
+        Self { has_event_id: true, value, headers, ..Self::at(source, key, (position, offset), id) }
     }
 
     pub(super) fn placed(source: &SourceId, placed: &Placed) -> Self {
         let Placed { position, offset, id, ref key, ref value, ref headers, .. } = *placed;
-        let (source, key, value, headers) = (source.clone(), key.clone(), value.clone(), headers.clone());
-        Self {
-            source,
-            key,
-            position,
-            offset,
-            id,
-            has_event_id: false,
-            change: None,
-            value,
-            headers,
-            reason: None,
-        }
+        let (value, headers) = (value.clone(), headers.clone());
+        Self { value, headers, ..Self::at(source, key.clone(), (position, offset), id) }
+    }
+
+    /// Without a value: only where it is, and under what.
+    pub(super) fn at(source: &SourceId, key: String, (position, offset): (u64, i64), id: Uuid) -> Self {
+        let (source, has_event_id, change, value) = (source.clone(), false, None, None);
+        let (headers, reason) = (Headers::new(), None);
+        Self { source, key, position, offset, id, has_event_id, change, value, headers, reason }
     }
 
     pub(crate) fn row(&self) -> Option<(u8, Uuid)> {

@@ -1,6 +1,6 @@
 //! Events leave the quarantine: all of a key in order, or as far as they can once some are left out.
 //!
-//! Whoever calls this is the generation's only writer. Rows and what no longer waits are one batch: whatever happens, an
+//! The caller is the generation's only writer. Rows and what no longer waits are one batch: whatever happens, an
 //! event waits or is projected, never both. Batches are as small as those of following, for the same reason.
 
 #[cfg(test)]
@@ -9,10 +9,10 @@ mod tests;
 use std::collections::BTreeSet;
 
 use daybook_event::event_data::EventData;
-use daybook_stream::{Refusal, ReopenError};
+use daybook_stream::{Discontinuity, ReopenError};
 use serde::{Deserialize, Serialize};
 
-use super::index::KeyPlace;
+use super::index::KeyInPartition;
 use super::parking::Parking;
 use super::record::{ParkedRecord, ViewChange, shortened};
 use super::skipped::{SkippedEvent, Skips};
@@ -22,14 +22,14 @@ use crate::generation::{BATCH_ROWS_MAX, Generation};
 use crate::keys;
 use crate::projection::Projection;
 use crate::sources::{self, Source};
-use crate::stop::StopReason;
+use crate::stop::{RecordAt, StopReason};
 use crate::store::StoreError;
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Released {
     pub projected: u64,
     pub left_out: u64,
-    /// Events of the same keys that go on waiting, because the first of them cannot be projected.
+    /// Events of the same keys that still wait, because the first of them cannot be projected.
     pub waiting: u64,
 }
 
@@ -40,8 +40,21 @@ pub enum ReleaseError {
     NotParked { key: String },
     #[error("key {key} stays parked: {reason}")]
     StillFails { key: String, reason: StopReason },
+    #[error(
+        "key {key} stays parked: {at} would have to wait behind other changes of row {row}, and {bound}. No release makes room there: leave the first of them out with `projector --skip-event`, or build the rows again with `projector --replay`, where nothing waits that this program can project"
+    )]
+    NoRoom { key: String, at: RecordAt, row: String, bound: String },
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl ReleaseError {
+    fn of(key: String, reason: StopReason) -> Self {
+        match reason {
+            StopReason::QuarantineFull { at, key: row, bound } => Self::NoRoom { key, at: *at, row, bound },
+            reason => Self::StillFails { key, reason },
+        }
+    }
 }
 
 /// Projects all waiting events of a key, in every partition in order, or none.
@@ -66,7 +79,7 @@ pub fn release<E: EventData>(
     trying.parking = trying.parking.stopping();
     for record in &records {
         if let Err(reason) = trying.fold(record)? {
-            return Err(ReleaseError::StillFails { key: key.to_owned(), reason });
+            return Err(ReleaseError::of(key.to_owned(), reason));
         }
         trying.no_longer_waits(record);
     }
@@ -77,9 +90,7 @@ pub fn release<E: EventData>(
 
 /// Leaves out these events from now on: those that wait, and those that are still to come. What waits behind one that is
 /// left out is projected, up to the next event that cannot be: as if it had never been there.
-///
-/// # Errors
-/// [`StoreError`]; some may have left.
+/// Errors: [`StoreError`]; some may have left.
 pub fn leave_out<E: EventData>(
     generation: &Generation,
     projection: Projection<E>,
@@ -96,11 +107,9 @@ pub fn leave_out<E: EventData>(
 }
 
 /// Projects what waits of every key, each up to the first event that still cannot be: what an older program could not project
-/// a newer one may. Whoever opens a generation to serve it does so, so that none that is served lacks what another one had.
+/// a newer one may. A process that opens a generation to serve it does so, so that none that is served lacks what another one had.
 /// Nothing is written where nothing changes.
-///
-/// # Errors
-/// [`StoreError`]; some may have left.
+/// Errors: [`StoreError`]; some may have left.
 pub fn release_all<E: EventData>(
     generation: &Generation,
     projection: Projection<E>,
@@ -113,7 +122,7 @@ pub fn release_all<E: EventData>(
 }
 
 /// Events on their way out, of one key after the other, in batches as small as those of following: a batch may end in the
-/// middle of a key, whose other events then go on waiting until the next one.
+/// middle of a key, whose other events then wait until the next one.
 struct Leaving<'g, E: 'static> {
     generation: &'g Generation,
     sources: Vec<Source>,
@@ -150,7 +159,7 @@ impl<'g, E: EventData> Leaving<'g, E> {
     /// what waits for a row.
     fn take_keys(
         &mut self,
-        keys: impl Iterator<Item = KeyPlace>,
+        keys: impl Iterator<Item = KeyInPartition>,
         is_left_out: impl Fn(&ParkedRecord) -> bool,
     ) -> Result<(), StoreError> {
         let (whole, mut of_views): (Vec<_>, Vec<_>) = keys.partition(|(.., view)| *view == 0);
@@ -168,7 +177,7 @@ impl<'g, E: EventData> Leaving<'g, E> {
         Ok(())
     }
 
-    fn waiting(&self, (source, key, view): &KeyPlace) -> Result<Vec<ParkedRecord>, StoreError> {
+    fn waiting(&self, (source, key, view): &KeyInPartition) -> Result<Vec<ParkedRecord>, StoreError> {
         let mut records = self.generation.parked_of(source, key)?;
         records.retain(|record| record.view() == *view);
         Ok(records)
@@ -202,7 +211,7 @@ impl<'g, E: EventData> Leaving<'g, E> {
         Ok(())
     }
 
-    /// Folds one more, or says why it cannot be; then everything is as before. Tells whether none of it goes on waiting for a view.
+    /// Folds one more, or says why it cannot be; then everything is as before. Returns whether none of it waits for a view.
     fn fold(&mut self, record: &ParkedRecord) -> Result<Result<bool, StopReason>, StoreError> {
         match self.project(record) {
             Err(StopReason::Store(error)) => Err(error),
@@ -229,7 +238,9 @@ impl<'g, E: EventData> Leaving<'g, E> {
         let opened = reopened.map_err(|error| match error {
             ReopenError::Unreadable(error) => StopReason::unreadable(at(event_id), error),
             ReopenError::Foreign(why) => StopReason::unowned(at(event_id), why),
-            ReopenError::Elsewhere(Refusal { id, error }) => StopReason::Sequence { at: at(Some(id)), error },
+            ReopenError::Elsewhere(Discontinuity { id, error }) => {
+                StopReason::Sequence { at: at(Some(id)), error }
+            }
         })?;
         let change_at = change_at(opened.time.as_microsecond());
         let left_out = self.skips.views(index, &source.id, position, change_at.time_us);
@@ -259,7 +270,7 @@ impl<'g, E: EventData> Leaving<'g, E> {
         }
     }
 
-    /// The first of its key that goes on waiting, and for which reason.
+    /// The first of its key that still waits, and for which reason.
     fn stays(&mut self, mut first: ParkedRecord, reason: &StopReason) -> Result<(), StoreError> {
         let reason = Some(shortened(&reason.cause()));
         let is_new = first.reason != reason;
@@ -286,8 +297,8 @@ impl<'g, E: EventData> Leaving<'g, E> {
         self.generation.remove_pieces(self.gone.drain(..).chain(first))
     }
 
-    /// Writes what is left, and counts what of these keys goes on waiting. Somebody is about to be told that it is done.
-    fn finish(mut self, keys: BTreeSet<KeyPlace>) -> Result<Released, StoreError> {
+    /// Writes what is left, and counts what of these keys still waits. The caller is about to report that it is done.
+    fn finish(mut self, keys: BTreeSet<KeyInPartition>) -> Result<Released, StoreError> {
         self.commit(None)?;
         if self.released.projected + self.released.left_out > 0 {
             self.generation.sync()?;

@@ -16,7 +16,7 @@ use super::index::{ParkedEvent, Quarantine};
 use super::record::ViewChange;
 use crate::checkpoint::SourceId;
 
-/// Events that may be left out in one read model; each was looked at by somebody.
+/// Events that may be left out in one read model; an operator has reviewed each.
 pub const SKIPPED_EVENTS_MAX: usize = 10_000;
 /// Characters of a reason given for leaving an event out.
 pub const WHY_CHARS_MAX: usize = 500;

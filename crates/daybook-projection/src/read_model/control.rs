@@ -61,13 +61,10 @@ impl ReadModel {
         }
     }
 
-    /// Removes what one replay has said and was told, so that the next one does not take it for its own.
+    /// Removes what one replay has published and was asked, so that the next one does not take it for its own.
     pub(crate) fn clear_control(&self) {
         for name in [PROGRESS, RATE] {
-            let removed = fs::remove_file(self.directory.join(name));
-            if let Err(error) = removed
-                && error.kind() != io::ErrorKind::NotFound
-            {
+            if let Err(error) = files::if_there(fs::remove_file(self.directory.join(name))) {
                 tracing::warn!("{name} of the read model cannot be removed: {error}");
             }
         }

@@ -5,8 +5,7 @@
 //! that file was never published, or by a program that did not write it yet: then, and where it cannot be read, the numbers say
 //! what was before. One that was withdrawn ([`super::removal`]) is passed over.
 
-use std::fs::{self, File, TryLockError};
-use std::io;
+use std::fs::{File, TryLockError};
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -24,7 +23,7 @@ const BEFORE: &str = "BEFORE";
 const PUBLISH_TIMEOUT: Duration = Duration::from_secs(10);
 const PUBLISH_POLL_INTERVAL: Duration = Duration::from_millis(10);
 
-/// What a keeper looks at again and again.
+/// What a process that serves polls.
 static SAID: LogOnce = LogOnce::new();
 
 impl ReadModel {
@@ -150,14 +149,14 @@ impl ReadModel {
     }
 
     /// What a generation notes; an empty text for the first one. What cannot be read counts as not noted: else nothing that is
-    /// published would be gone on with, whatever came before it.
+    /// published would be continued, whatever came before it.
     fn noted_before(&self, name: &str) -> Option<String> {
         match name_in(&self.path_of(name).join(BEFORE)) {
             Ok(noted) => noted,
             Err(error) => {
-                let told = format!("{error}. The numbers say what was published before {name}");
-                if let Some(more) = SAID.say(&told) {
-                    tracing::warn!("{told}{more}");
+                let warning = format!("{error}. The numbers say what was published before {name}");
+                if let Some(more) = SAID.say(&warning) {
+                    tracing::warn!("{warning}{more}");
                 }
                 None
             }
@@ -199,9 +198,6 @@ impl ReadModel {
 
 /// The name in a file, if there is such a file. One that is damaged names no generation.
 fn name_in(path: &Path) -> Result<Option<String>, ReadModelError> {
-    match fs::read(path) {
-        Ok(name) => Ok(Some(String::from_utf8_lossy(&name).trim_end().to_owned())),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(io_error("read", path)(error)),
-    }
+    let name = files::read_if_there(path).map_err(io_error("read", path))?;
+    Ok(name.map(|name| String::from_utf8_lossy(&name).trim_end().to_owned()))
 }

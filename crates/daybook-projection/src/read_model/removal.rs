@@ -53,7 +53,7 @@ impl ReadModel {
         self.remove_unused(gone)
     }
 
-    /// One that cannot be removed keeps none of the others; the first of them is told when the others are gone.
+    /// One that cannot be removed keeps none of the others; the first of them is reported when the others are gone.
     fn remove_unused(&self, names: Vec<String>) -> Result<Vec<String>, ReadModelError> {
         let (mut removed, mut failed) = (Vec::new(), Vec::new());
         for name in names {
@@ -83,7 +83,7 @@ impl ReadModel {
     }
 }
 
-/// Whether a symbolic link lies there that leads nowhere: no generation, and none can be built, locked or gone on with there.
+/// Whether a symbolic link lies there that leads nowhere: no generation, and none can be built, locked or resumed there.
 fn leads_nowhere(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink()) && matches!(path.try_exists(), Ok(false))
 }
@@ -124,7 +124,7 @@ impl ReadModel {
         Ok(names.iter().filter_map(|name| self.withdrawal_of(name)).collect())
     }
 
-    /// What is to be served in place of one that was withdrawn and that `CURRENT` still names: whoever withdrew it was killed
+    /// What is to be served in place of one that was withdrawn and that `CURRENT` still names: the process that withdrew it was killed
     /// before it could name the other one.
     pub(super) fn in_place_of(&self, withdrawn: Withdrawn) -> Result<String, ReadModelError> {
         let Withdrawn { generation, served, why } = withdrawn;

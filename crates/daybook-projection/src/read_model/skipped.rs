@@ -1,6 +1,5 @@
 //! The file that names the events which are left out for ever, in whatever generation.
 
-use std::fs;
 use std::io;
 
 use daybook_store::files;
@@ -16,9 +15,9 @@ impl ReadModel {
     /// Errors: [`ReadModelError::Skipped`] if the file is damaged: without it, nobody knows what was left out.
     pub fn skipped(&self) -> Result<Vec<SkippedEvent>, ReadModelError> {
         let path = self.directory.join(FILE);
-        let text = match fs::read(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        let text = match files::read_if_there(&path) {
+            Ok(Some(text)) => text,
+            Ok(None) => return Ok(Vec::new()),
             Err(error) if error.kind() == io::ErrorKind::IsADirectory => {
                 let detail = "a directory lies where the file belongs".to_owned();
                 return Err(ReadModelError::Skipped { path, detail });

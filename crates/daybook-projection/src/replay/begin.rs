@@ -1,4 +1,4 @@
-//! Beginning a build, or going on with what an earlier replay has left of one.
+//! Beginning a build, or resuming what an earlier replay has left of one.
 
 use std::fmt::Display;
 use std::fs;
@@ -7,8 +7,8 @@ use std::path::Path;
 use super::options::{ReplayError, ReplayOptions};
 use super::parked::PARKED_SUFFIX;
 use super::work::RUN_SUFFIX;
-use crate::bulk::{Journal, JournalError, JournalFile, UnitEntry};
 use crate::checkpoint::Checkpoint;
+use crate::external_sort::{Journal, JournalError, JournalFile, UnitEntry};
 use crate::generation::{self, Generation};
 use crate::projection::Projection;
 use crate::sources;
@@ -21,7 +21,7 @@ pub(super) fn begin<E>(
     options: &ReplayOptions,
 ) -> Result<(Generation, JournalFile), ReplayError> {
     let layout = projection.layout();
-    // An old journal counts on rows that are about to go: whoever goes on after a kill in between begins anew.
+    // An old journal counts on rows that are about to go: a process that resumes after a kill in between starts again.
     if generation::has_foreign_files(path).is_ok_and(|foreign| !foreign) {
         JournalFile::remove(&generation::build_path(path))?;
     }
@@ -31,7 +31,7 @@ pub(super) fn begin<E>(
     Ok((generation, journal))
 }
 
-/// Goes on with what is durable of a build; `None` if nothing is.
+/// Resumes what is durable of a build; `None` if nothing is.
 pub(super) fn resume<E>(
     name: &str,
     path: &Path,
@@ -86,9 +86,9 @@ fn is_as_settled(generation: &Generation, journal: &Journal) -> bool {
     !journal.settled || now.checkpoint.covers(then) && (!same_place || journal.digest() == Some(now.digest))
 }
 
-/// What is damaged is begun anew: nothing of it is lost but time.
+/// What is damaged is built again: nothing of it is lost but time.
 fn given_up<T>(name: &str, error: &dyn Display) -> Option<T> {
-    tracing::warn!("{name} cannot be gone on with, and is begun anew: {error}");
+    tracing::warn!("{name} cannot be resumed, and is built again from the start: {error}");
     None
 }
 
@@ -114,7 +114,7 @@ mod tests {
     const NOTHING: Projection<()> = Projection { layout_version: 1, topics: &[], views: &[] };
 
     #[test]
-    fn who_begins_anew_forgets_the_old_journal_before_its_rows_go() {
+    fn a_start_from_nothing_forgets_the_old_journal_before_its_rows_go() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path();
         let (start, options) =

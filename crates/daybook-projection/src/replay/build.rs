@@ -9,8 +9,8 @@ use daybook_event::event_data::EventData;
 use daybook_kafka::Kafka;
 use daybook_service::Stop;
 
-use crate::bulk::JournalFile;
 use crate::checkpoint::Checkpoint;
+use crate::external_sort::JournalFile;
 use crate::generation::{self, Generation};
 use crate::projection::Projection;
 use crate::quarantine::Totals;
@@ -40,7 +40,7 @@ pub(super) struct Build<'b, E: 'static> {
 }
 
 impl<'b, E: EventData> Build<'b, E> {
-    /// Begins a build in `path`, `anew` or where there is none, or goes on with the one that is there.
+    /// Begins a build in `path`, on `restart` or where there is none, or resumes the one that is there.
     pub(super) fn open(
         name: &str,
         path: &Path,
@@ -48,9 +48,9 @@ impl<'b, E: EventData> Build<'b, E> {
         start: &Checkpoint,
         options: &'b ReplayOptions,
         cancelled: &'b Stop,
-        anew: bool,
+        restart: bool,
     ) -> Result<Self, ReplayError> {
-        let left = if !anew && generation::is_unfinished(path) {
+        let left = if !restart && generation::is_unfinished(path) {
             resume(name, path, &projection, start, options)?
         } else {
             None
@@ -116,12 +116,12 @@ impl<'b, E: EventData> Build<'b, E> {
         }
         self.generation.set_skipped(self.journal.read().skipped.clone())?;
         on_progress(self.pace.progress(&self.work.meter));
-        let (superseded, duplicates) = {
+        let (fenced, duplicates) = {
             let journal = self.journal.read();
-            (journal.superseded, journal.duplicates)
+            (journal.fenced, journal.duplicates)
         };
-        if superseded > 0 {
-            tracing::info!(superseded, "records of superseded writers were skipped");
+        if fenced > 0 {
+            tracing::info!(fenced, "records of fenced writers were skipped");
         }
         Ok((self.generation, duplicates))
     }
@@ -152,8 +152,8 @@ impl<'b, E: EventData> Build<'b, E> {
     }
 }
 
-/// How often progress is told.
-const TELL_EVERY: Duration = Duration::from_millis(250);
+/// How often progress is reported.
+const REPORT_EVERY: Duration = Duration::from_millis(250);
 
 /// Makes runs durable, in a thread that ends before this does: a build that is given up and begun again in the same directory must
 /// have nobody who still writes the journal of the one before.
@@ -168,7 +168,7 @@ impl Syncing {
 impl Drop for Syncing {
     fn drop(&mut self) {
         if let Some(thread) = self.0.take() {
-            // Whoever gives a build up has a reason of its own.
+            // A build is given up for another reason.
             let _ = thread.join();
         }
     }
@@ -176,12 +176,12 @@ impl Drop for Syncing {
 
 impl<E: EventData> Build<'_, E> {
     /// Tells progress a few times a second, and passes on what is asked of the build meanwhile.
-    pub(super) fn tell_until(&self, done: impl Fn() -> bool, on_progress: &mut impl FnMut(ReplayProgress)) {
-        let mut told = Instant::now();
+    pub(super) fn report_until(&self, done: impl Fn() -> bool, on_progress: &mut impl FnMut(ReplayProgress)) {
+        let mut reported = Instant::now();
         while !done() {
-            thread::park_timeout(TELL_EVERY / 10);
-            if told.elapsed() >= TELL_EVERY {
-                told = Instant::now();
+            thread::park_timeout(REPORT_EVERY / 10);
+            if reported.elapsed() >= REPORT_EVERY {
+                reported = Instant::now();
                 let progress = self.pace.progress(&self.work.meter);
                 if let Some(read_model) = self.control {
                     read_model.show_progress(&progress);

@@ -14,9 +14,7 @@ use crate::projection::Projection;
 use crate::read_model::ReadModel;
 use crate::stop::StopReason;
 use crate::store::{GenerationError, StoreError};
-use crate::verify::{
-    GIVING_WAY_TIMES_MAX, GivingWay, LeftOut, Sample, Served, parked_differently, unreadable_row,
-};
+use crate::verify::{GIVING_WAY_TIMES_MAX, GivingWay, LeftOut, Sample, Served, parked_differently};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Comparison {
@@ -83,7 +81,7 @@ enum Unlike {
         name: String,
         reason: String,
     },
-    /// The store of the new one failed, which is no difference that somebody could accept.
+    /// The store of the new one failed, which is no difference that an operator could accept.
     Failed(ReplayError),
 }
 
@@ -108,8 +106,7 @@ impl<E: EventData> Comparing<'_, E> {
         for _ in 0..GIVING_WAY_TIMES_MAX {
             let holder = &self.options.holder;
             let published = self.published();
-            let served = match Served::find_repaired(self.read_model, self.projection, holder, self.cancelled)
-            {
+            let served = match Served::find(self.read_model, self.projection, holder, self.cancelled) {
                 Ok(None) => return Ok(Comparison::Nothing),
                 Ok(Some(served)) => served,
                 Err(error) if error.is_lasting() => {
@@ -121,7 +118,7 @@ impl<E: EventData> Comparing<'_, E> {
                 Err(error) => return Err(error.to_string().into()),
             };
             let way = GivingWay::new(self.read_model, &served, self.cancelled);
-            if let Served::Here { name, generation, .. } = &served {
+            if let Served::Local { name, generation, .. } = &served {
                 generation.check_rows().map_err(|error| unreadable_one(name, &error.to_string()))?;
                 let brought = self.bring_near(name, generation, &way);
                 if way.gave_way() {
@@ -143,7 +140,7 @@ impl<E: EventData> Comparing<'_, E> {
     fn bring_near(&self, name: &str, old: &Generation, way: &GivingWay<'_>) -> Result<(), Unlike> {
         let stop = || way.stops();
         let brought = catch_up(self.kafka, old, self.projection, &self.new.checkpoint(), &stop);
-        brought.map_err(|error| match unreadable_row(&error) {
+        brought.map_err(|error| match error.damage() {
             Some(unreadable) => unreadable_one(name, &unreadable),
             None => Unlike::NotCompared(format!(
                 "{name} cannot follow the log to where the new generation is: {error}"
@@ -174,7 +171,7 @@ impl<E: EventData> Comparing<'_, E> {
     fn follow(&self, to: &Checkpoint, name: &str) -> Result<(), Unlike> {
         let stop = || self.cancelled.requested();
         let followed = catch_up(self.kafka, self.new, self.projection, to, &stop);
-        followed.map_err(|reason| match (unreadable_row(&reason), reason) {
+        followed.map_err(|reason| match (reason.damage(), reason) {
             (Some(damage), _) => Unlike::Failed(self.damaged(&damage).into()),
             (None, StopReason::Store(error)) => Unlike::Failed(error.into()),
             (None, reason) => Unlike::NotCompared(format!(
@@ -183,7 +180,7 @@ impl<E: EventData> Comparing<'_, E> {
         })
     }
 
-    /// The next replay begins it anew.
+    /// The next replay builds it again.
     fn damaged(&self, detail: &str) -> GenerationError {
         let error = StoreError::damaged("read", self.new.path(), detail);
         self.new.note_damaged(&error);

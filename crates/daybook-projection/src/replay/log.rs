@@ -21,7 +21,7 @@ use crate::stop::StopReason;
 const EVENT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What every partition holds; it must hold everything from offset zero on.
-pub(super) fn look<E>(
+pub(super) fn inspect<E>(
     kafka: &Kafka,
     projection: &Projection<E>,
     options: &ReplayOptions,
@@ -44,14 +44,12 @@ pub(super) fn look<E>(
     let log = topics::all_watermarks(kafka, &sources::partitions(&start))?;
     sources::check(&start, &log, kafka.embedded)?;
     // Tells what does not keep this replay from its end, but would keep a later one.
-    TopicWatch::open(kafka).map_err(TopicError::from)?.look(&sources::topics_of(&start));
+    TopicWatch::open(kafka).map_err(TopicError::from)?.check(&sources::topics_of(&start));
     Ok(log)
 }
 
 /// Waits until a broker answers, as long as a start may wait.
-///
-/// # Errors
-/// [`ReplayError::Cancelled`]; [`TopicError::Log`] if none answers in time.
+/// Errors: [`ReplayError::Cancelled`]; [`TopicError::Log`] if none answers in time.
 pub fn wait_for_a_broker(
     kafka: &Kafka,
     options: &ReplayOptions,
@@ -66,25 +64,21 @@ pub fn wait_for_a_broker(
 }
 
 /// Whether the log has the events of a build at other offsets than when they were read. What was read is then of no use: a
-/// build goes on at offsets.
-///
-/// # Errors
-/// [`StopReason::LogWentBack`] while the log does not have them at all.
+/// build resumes at offsets.
+/// Errors: [`StopReason::LogWentBack`] while the log does not have them at all.
 pub(super) fn has_moved(
     kafka: &Kafka,
     topics: &[Topic],
     read: &Checkpoint,
     log: &[Watermarks],
 ) -> Result<bool, ReplayError> {
-    let places = looked_up(kafka, topics, read, log)?;
+    let places = resume_points(kafka, topics, read, log)?;
     Ok(unmoved(read, log, &places).contains(&false))
 }
 
 /// End offset of every partition: of the goal if there is one, else of the log as it is. Where the events of the goal have
 /// moved nothing is read: who has the goal follows to it by position.
-///
-/// # Errors
-/// [`StopReason`] if the log does not have the goal.
+/// Errors: [`StopReason`] if the log does not have the goal.
 pub(super) fn ends(
     kafka: &Kafka,
     topics: &[Topic],
@@ -92,12 +86,12 @@ pub(super) fn ends(
     log: &[Watermarks],
 ) -> Result<Vec<i64>, ReplayError> {
     let Some(goal) = goal else { return Ok(log.iter().map(|held| held.high).collect()) };
-    let places = looked_up(kafka, topics, goal, log)?;
+    let places = resume_points(kafka, topics, goal, log)?;
     let there = goal.sources().zip(unmoved(goal, log, &places)).zip(log);
     Ok(there.map(|(((_, at), unmoved), held)| if unmoved { at.next_offset } else { held.low }).collect())
 }
 
-fn looked_up(
+fn resume_points(
     kafka: &Kafka,
     topics: &[Topic],
     checkpoint: &Checkpoint,

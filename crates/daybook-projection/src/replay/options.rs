@@ -10,10 +10,10 @@ use daybook_kafka::LogError;
 use daybook_kafka::topics::TopicError;
 use daybook_store::Digest;
 
-use super::Place;
+use super::Destination;
 use super::compare::Comparison;
-use crate::bulk::RUNS_MERGED_MAX;
 use crate::checkpoint::Checkpoint;
+use crate::external_sort::RUNS_MERGED_MAX;
 use crate::generation::{Generation, Moment};
 use crate::projection::Layout;
 use crate::quarantine::{Quarantine, SkippedEvent};
@@ -101,7 +101,7 @@ pub struct ReplayReport {
     pub digest: Digest,
     pub checkpoint: Arc<Checkpoint>,
     pub bytes_on_disk: u64,
-    /// From the first look at the log until the rows were durable.
+    /// From the first read of the log until the rows were durable.
     pub elapsed: Duration,
     pub quarantine: Arc<Quarantine>,
     /// How it compares with the generation that was published before.
@@ -111,7 +111,7 @@ pub struct ReplayReport {
 }
 
 pub(super) struct Built {
-    pub(super) place: Place,
+    pub(super) destination: Destination,
     pub(super) generation: Generation,
     pub(super) resumed: bool,
     pub(super) duplicates: u64,
@@ -125,7 +125,7 @@ impl Built {
         compared: Comparison,
         began: Instant,
     ) -> Result<ReplayReport, ReplayError> {
-        let Self { place, generation, resumed, duplicates } = self;
+        let Self { destination, generation, resumed, duplicates } = self;
         let accepted = match &compared {
             Comparison::Accepted { why, .. } | Comparison::NotCompared { why, .. } => Some(why.as_str()),
             _ => None,
@@ -134,8 +134,8 @@ impl Built {
         generation.finish()?;
         let Moment { checkpoint, digest, quarantine } = Moment::clone(&generation.moment());
         Ok(ReplayReport {
-            generation: place.name,
-            path: place.path,
+            generation: destination.name,
+            path: destination.path,
             published: false,
             resumed,
             events: checkpoint.events(),
@@ -158,7 +158,7 @@ pub enum ReplayError {
     ReadModel(#[from] ReadModelError),
     #[error(transparent)]
     Generation(#[from] GenerationError),
-    #[error("{0} What has been built so far is kept: start the replay again to go on")]
+    #[error("{0} What has been built so far is kept: start the replay again to resume it")]
     Store(#[from] StoreError),
     #[error(transparent)]
     Topic(#[from] TopicError),
@@ -169,7 +169,7 @@ pub enum ReplayError {
     )]
     Abandoned { name: String, reason: String },
     #[error(
-        "the new generation cannot be compared with the published one at present, and is not published: {reason}. Mend that and start again; to publish it without a comparison, start again with `--accept-difference WHY`"
+        "the new generation cannot be compared with the published one at present, and is not published: {reason}. Repair that and start again; to publish it without a comparison, start again with `--accept-difference WHY`"
     )]
     NotCompared { reason: String },
     #[error(
@@ -177,7 +177,7 @@ pub enum ReplayError {
     )]
     Differs { difference: String },
     #[error(
-        "the replay was stopped after {done} of {total} records; nothing was published. Start it again to go on from there"
+        "the replay was stopped after {done} of {total} records; nothing was published. Start it again to resume from there"
     )]
     Cancelled { done: u64, total: u64 },
 }

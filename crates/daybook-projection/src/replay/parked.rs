@@ -4,8 +4,8 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use crate::bulk::Journal;
 use crate::codec::{RowReader, put_varint};
+use crate::external_sort::Journal;
 use crate::quarantine::ParkedRecord;
 use crate::store::StoreError;
 

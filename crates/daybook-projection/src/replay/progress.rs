@@ -1,4 +1,4 @@
-//! How far a replay is: counted by its threads, told by the one that waits for them.
+//! How far a replay is: counted by its threads, reported by the one that waits for them.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};

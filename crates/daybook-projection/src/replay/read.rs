@@ -11,11 +11,11 @@ use std::time::{Duration, Instant};
 use daybook_event::event_data::{EventData, Opened};
 use daybook_kafka::{BatchItem, BatchRecord, FetchAhead, Kafka, Reader, Start};
 
-use crate::bulk::{JournalFile, Pack, Run, Sorter};
 use crate::change::ChangeAt;
 use crate::checkpoint::{SourceCheckpoint, SourceId};
 use crate::engine::Incoming;
-use crate::quarantine::{Intake, ParkedRecord, Parking, UNCOMMITTED_BYTES_MAX};
+use crate::external_sort::{CollectChange, JournalFile, Run, Sorter};
+use crate::quarantine::{Admission, ParkedRecord, Parking, UNCOMMITTED_BYTES_MAX};
 use crate::replay::build::{Build, Syncing, join, wait};
 use crate::replay::options::ReplayError;
 use crate::replay::parked::ParkedFile;
@@ -26,7 +26,7 @@ use crate::sources::{Counts, Source};
 use crate::stop::StopReason;
 use crate::store::StoreError;
 
-/// How long to wait for a record before looking whether to stop.
+/// How long to wait for a record before the request to stop is checked.
 const POLL_TIMEOUT: Duration = Duration::from_millis(100);
 /// A run is written at least so often, however slowly records come: what a killed replay has to read again.
 const RUN_EVERY: Duration = Duration::from_secs(20);
@@ -42,42 +42,42 @@ pub(super) struct Written {
 
 pub(super) struct Reading<'w, E: 'static> {
     work: &'w Work<'w>,
-    packs: Vec<(u8, Pack<E>)>,
+    collectors: Vec<(u8, CollectChange<E>)>,
     sorter: Sorter,
     sources: Vec<Share>,
-    intake: Intake,
+    admission: Admission,
     /// Which of them have been read to the end, and how many have not.
     read: Vec<bool>,
     unread: usize,
     written: SyncSender<Written>,
     run_began: Instant,
-    /// Records read and not yet told.
-    untold: u64,
+    /// Records read and not yet reported.
+    unreported: u64,
 }
 
 impl<'w, E: EventData> Reading<'w, E> {
     pub(super) fn new(
         work: &'w Work<'w>,
-        packs: Vec<(u8, Pack<E>)>,
+        collectors: Vec<(u8, CollectChange<E>)>,
         sources: Vec<Share>,
         sorter: Sorter,
-        intake: Intake,
+        admission: Admission,
         written: SyncSender<Written>,
     ) -> Self {
         let (unread, read) = (sources.len(), vec![false; sources.len()]);
         let run_began = Instant::now();
-        Self { work, packs, sorter, sources, intake, read, unread, written, run_began, untold: 0 }
+        Self { work, collectors, sorter, sources, admission, read, unread, written, run_began, unreported: 0 }
     }
 
-    /// Reads to the end, or until told to stop. What has been read is in runs when it returns, whyever that is.
+    /// Reads to the end, or until asked to stop. What has been read is in runs when it returns, whyever that is.
     pub(super) fn run(mut self, kafka: &Kafka) -> Result<(), ReplayError> {
         let read = self.read(kafka);
-        self.tell();
+        self.report();
         match read {
-            Ok(()) => self.cut(),
+            Ok(()) => self.spill(),
             // A disk that is full would only fill up again.
             Err(ReplayError::Store(error)) => Err(error.into()),
-            Err(error) => self.cut().and(Err(error)),
+            Err(error) => self.spill().and(Err(error)),
         }
     }
 
@@ -92,7 +92,7 @@ impl<'w, E: EventData> Reading<'w, E> {
         let reader = Reader::open_with(kafka, &starts, ahead).map_err(StopReason::from)?;
         while self.unread > 0 {
             reader.poll_batch(POLL_TIMEOUT, |item| self.visit(&item))?;
-            if self.look()? {
+            if self.tick()? {
                 return Ok(());
             }
         }
@@ -117,47 +117,48 @@ impl<'w, E: EventData> Reading<'w, E> {
     fn take(&mut self, index: usize, read: BatchRecord<'_>) -> Result<bool, ReplayError> {
         let (number, source, end) = &mut self.sources[index];
         let offset = read.offset();
-        // What came after the start belongs to whoever follows from here.
+        // What came after the start belongs to the follower that starts here.
         if offset < *end {
-            self.untold += 1;
-            let (number, packs, sorter, work) = (*number, &self.packs, &mut self.sorter, &self.work);
+            self.unreported += 1;
+            let (number, collectors, sorter, work) =
+                (*number, &self.collectors, &mut self.sorter, &self.work);
             let record = Incoming { source: number as usize, offset, key: read.key(), value: read.value() };
             let collect = |_: &Source, opened: &Opened<'_, E>, left_out: &[u8], _: &mut Parking| {
                 let (position, time_us) = (opened.position, opened.time.as_microsecond());
                 let at = ChangeAt { source: number, offset, position, time_us };
-                let collected = sorter.collect(packs, &opened.event, &at, left_out);
+                let collected = sorter.collect(collectors, &opened.event, &at, left_out);
                 collected.map_err(|error| work.unwritable(&error).into())
             };
-            self.intake.admit(source, record, || read.headers(), collect)?;
+            self.admission.admit(source, record, || read.headers(), collect)?;
         }
         Ok(offset + 1 >= *end)
     }
 
     /// Tells how far it is, waits if it is too fast, and writes a run when it is time. Returns whether to stop.
-    fn look(&mut self) -> Result<bool, ReplayError> {
-        let records = self.tell();
+    fn tick(&mut self) -> Result<bool, ReplayError> {
+        let records = self.report();
         self.work.throttle.pace(records, || self.work.is_stopping());
-        let (_, parked_bytes) = self.intake.parking.uncommitted();
+        let (_, parked_bytes) = self.admission.parking.uncommitted();
         let full = self.sorter.is_full() || parked_bytes >= UNCOMMITTED_BYTES_MAX;
         if full || self.run_began.elapsed() >= RUN_EVERY {
-            self.cut()?;
+            self.spill()?;
         }
         Ok(self.work.is_stopping())
     }
 
     /// Tells what has been read since the last time; returns how much.
-    fn tell(&mut self) -> u64 {
-        self.intake.tell_set_aside();
-        let records = std::mem::take(&mut self.untold);
+    fn report(&mut self) -> u64 {
+        self.admission.report_set_aside();
+        let records = std::mem::take(&mut self.unreported);
         self.work.meter.done.fetch_add(records, Ordering::Relaxed);
         records
     }
 
     /// Writes what has been collected as a run.
-    fn cut(&mut self) -> Result<(), ReplayError> {
+    fn spill(&mut self) -> Result<(), ReplayError> {
         self.run_began = Instant::now();
-        let parked = self.intake.parking.take_uncommitted();
-        if self.sorter.is_empty() && self.intake.counts == Counts::default() && parked.is_empty() {
+        let parked = self.admission.parking.take_uncommitted();
+        if self.sorter.is_empty() && self.admission.counts == Counts::default() && parked.is_empty() {
             return Ok(());
         }
         let path = self.work.next_run();
@@ -165,9 +166,9 @@ impl<'w, E: EventData> Reading<'w, E> {
         let parked = ParkedFile::write(&path, &parked)?;
         self.work.add_run(&path);
         let sources = self.sources.iter().map(|(_, source, _)| (source.id.clone(), source.checkpoint()));
-        let skipped = std::mem::take(&mut self.intake.counts);
+        let skipped = std::mem::take(&mut self.admission.counts);
         let written = Written { file, path, sources: sources.collect(), skipped, parked };
-        // The other side ends early only after an error of its own, which is told.
+        // The other side ends early only after an error of its own, which is reported.
         let _gone = self.written.send(written);
         Ok(())
     }
@@ -183,7 +184,7 @@ pub(super) fn sync_runs(journal: &JournalFile, runs: &Receiver<Written>) -> Resu
             journal.runs.push(name);
             journal.parked.extend(parked);
             journal.duplicates += run.skipped.duplicates;
-            journal.superseded += run.skipped.superseded;
+            journal.fenced += run.skipped.fenced;
             run.sources.into_iter().for_each(|(id, at)| journal.checkpoint.set(id, at));
         })?;
     }
@@ -209,15 +210,15 @@ impl<E: EventData> Build<'_, E> {
         let shares = shares(sources::sources(&self.projection, &self.checkpoint()), ends, threads);
         let run_bytes = (self.options.memory_bytes_max / 2 / threads).min(RUN_BYTES_MAX);
         let views = self.projection.views;
-        let packs = || views.iter().map(|view| (view.id, view.pack)).collect::<Vec<_>>();
+        let collectors = || views.iter().map(|view| (view.id, view.collect_change)).collect::<Vec<_>>();
         let (sender, receiver) = sync_channel(RUNS_WAITING_MAX);
         let syncing = self.start_syncing(receiver);
         let work = &self.work;
         let read = thread::scope(|scope| {
             let start = |mut share: Vec<Share>| {
                 let sorter = Sorter::new(views.len(), run_bytes);
-                let intake = self.intake(&mut share, waiting);
-                let reading = Reading::new(work, packs(), share, sorter, intake, sender.clone());
+                let admission = self.admission(&mut share, waiting);
+                let reading = Reading::new(work, collectors(), share, sorter, admission, sender.clone());
                 scope.spawn(move || {
                     lower_priority();
                     work.noting_failure(reading.run(kafka))
@@ -226,7 +227,7 @@ impl<E: EventData> Build<'_, E> {
             let readers: Vec<_> = shares.into_iter().map(start).collect();
             drop(sender);
             let done = || readers.iter().all(thread::ScopedJoinHandle::is_finished);
-            self.tell_until(done, on_progress);
+            self.report_until(done, on_progress);
             readers.into_iter().map(join).fold(Ok(()), Result::and)
         });
         if read.is_err() || self.work.is_stopping() {
@@ -242,19 +243,19 @@ impl<E: EventData> Build<'_, E> {
         Syncing::start(move || sync_runs(&journal, &written).inspect_err(|_| failure.request()))
     }
 
-    fn intake(&self, share: &mut [Share], waiting: &[ParkedRecord]) -> Intake {
+    fn admission(&self, share: &mut [Share], waiting: &[ParkedRecord]) -> Admission {
         let journal = self.journal.read();
-        let mut intake = Intake::counting(&self.totals, self.options.stop_at_quarantine);
+        let mut admission = Admission::counting(&self.totals, self.options.stop_at_quarantine);
         for (number, source, _) in share {
             let index = *number as usize;
             for record in waiting {
                 if record.source == source.id {
-                    intake.resume_record(index, source, record);
+                    admission.resume_record(index, source, record);
                 }
             }
-            intake.leave_out(&journal.skipped, index, source);
+            admission.leave_out(&journal.skipped, index, source);
         }
-        intake
+        admission
     }
 }
 

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use daybook_service::Stop;
 
-use crate::bulk::Journal;
 use crate::codec::RowError;
+use crate::external_sort::Journal;
 use crate::replay::begin::next_run;
 use crate::replay::options::{ReplayError, ReplayOptions};
 use crate::replay::progress::Meter;
@@ -114,8 +114,8 @@ pub(super) fn run_name(path: &Path) -> String {
 
 /// How far ahead of an even pace a burst may be.
 const BURST: Duration = Duration::from_millis(100);
-/// Longest sleep before looking again whether to stop, or whether the rate was changed.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// Longest sleep before checking again whether to stop, or whether the rate was changed.
+const POLL_EVERY: Duration = Duration::from_millis(50);
 
 #[derive(Debug)]
 pub(super) struct Throttle(Mutex<State>);
@@ -148,7 +148,7 @@ impl Throttle {
             if ahead <= BURST || stop() {
                 return;
             }
-            thread::sleep((ahead - BURST).min(LOOK_EVERY));
+            thread::sleep((ahead - BURST).min(POLL_EVERY));
         }
     }
 
@@ -180,12 +180,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_waits_until_told_otherwise() {
+    fn it_waits_until_it_is_to_stop_or_the_limit_goes() {
         let throttle = Throttle::new(Some(1));
-        let looks = AtomicUsize::new(0);
-        // A thousand seconds at this rate; it ends because it is told to.
-        throttle.pace(1_000, || looks.fetch_add(1, Ordering::Relaxed) == 2);
-        assert_eq!(looks.load(Ordering::Relaxed), 3);
+        let checks = AtomicUsize::new(0);
+        // A thousand seconds at this rate; it ends because `stop` says so.
+        throttle.pace(1_000, || checks.fetch_add(1, Ordering::Relaxed) == 2);
+        assert_eq!(checks.load(Ordering::Relaxed), 3);
         // And it ends because the limit is gone.
         throttle.pace(1_000, || {
             throttle.set(None);

@@ -11,9 +11,11 @@ use daybook_event::event_data::EventData;
 use daybook_store::Digest;
 use uuid::Uuid;
 
-use crate::bulk::{BlockWriter, ChangeError, JournalFile, Kept, KeyFold, Merge, Run, Unit, UnitEntry, plan};
 use crate::change::ChangeAt;
 use crate::checkpoint::SourceId;
+use crate::external_sort::{
+    BlockWriter, ChangeError, JournalFile, Kept, KeyFold, Merge, Run, Unit, UnitEntry, plan,
+};
 use crate::generation::Generation;
 use crate::quarantine::Parking;
 use crate::replay::build::{Build, Syncing, join, wait};
@@ -33,8 +35,8 @@ const READ_BYTES_MAX: usize = 256 << 10;
 const SYNC_EVERY: Duration = Duration::from_secs(5);
 /// Units that wait to be synced; past it their writers wait.
 const UNITS_WAITING_MAX: usize = 16;
-/// Changes between two looks at the request to stop.
-const CHANGES_PER_LOOK: u64 = 4_096;
+/// Changes between two checks of the request to stop.
+const CHANGES_PER_CHECK: u64 = 4_096;
 
 pub(super) struct WrittenUnit {
     index: usize,
@@ -112,7 +114,7 @@ impl<E: EventData> Build<'_, E> {
         Ok(Some(WrittenUnit { index, digest: writer.finish()?, changes, parked }))
     }
 
-    /// The number of changes that were folded, or wait. A row that an event contradicts is begun anew: without that event, and without
+    /// The number of changes that were folded, or wait. A row that an event contradicts is folded again: without that event, and without
     /// what comes behind it of its partition.
     fn merge(
         &self,
@@ -127,7 +129,7 @@ impl<E: EventData> Build<'_, E> {
             merge.map_err(|error| self.unreadable(&error))
         };
         let mut merge = open(&unit)?;
-        let (mut at_work, mut changes, mut before_row, mut told) = (None, 0, 0, 0);
+        let (mut at_work, mut changes, mut before_row, mut counted) = (None, 0, 0, 0);
         while let Some((key, group)) = merge.next_group().map_err(|error| self.unreadable(&error))? {
             if at_work != Some(key) {
                 if let Some(before) = at_work.replace(key) {
@@ -146,9 +148,9 @@ impl<E: EventData> Build<'_, E> {
                 }
                 Err(error) => return Err(self.explain(plan, error)),
             }
-            if changes >= told + CHANGES_PER_LOOK {
-                self.work.meter.folded.fetch_add(changes - told, Ordering::Relaxed);
-                told = changes;
+            if changes >= counted + CHANGES_PER_CHECK {
+                self.work.meter.folded.fetch_add(changes - counted, Ordering::Relaxed);
+                counted = changes;
                 if self.work.is_stopping() {
                     return Ok(changes);
                 }
@@ -157,7 +159,7 @@ impl<E: EventData> Build<'_, E> {
         if let Some(last) = at_work {
             fold.finish(Uuid::from_u128(last), to)?;
         }
-        self.work.meter.folded.fetch_add(changes.saturating_sub(told), Ordering::Relaxed);
+        self.work.meter.folded.fetch_add(changes.saturating_sub(counted), Ordering::Relaxed);
         Ok(changes)
     }
 
@@ -226,7 +228,7 @@ impl<E: EventData> Build<'_, E> {
                     break;
                 }
                 if let Some(written) = self.unit(plan, index, &mut parking)? {
-                    // The other side ends early only after an error of its own, which is told.
+                    // The other side ends early only after an error of its own, which is reported.
                     let _gone = sender.send(written);
                 }
             }
@@ -248,7 +250,7 @@ impl<E: EventData> Build<'_, E> {
                 .collect();
             drop(sender);
             let done = || writers.iter().all(thread::ScopedJoinHandle::is_finished);
-            self.tell_until(done, on_progress);
+            self.report_until(done, on_progress);
             let written = writers.into_iter().map(join).fold(Ok(()), Result::and);
             join(syncing).and(written)
         })

@@ -4,7 +4,7 @@
 use daybook_store::Digest;
 use serde::{Deserialize, Serialize};
 
-use crate::generation::Generation;
+use crate::generation::{Generation, StoredRow};
 use crate::store::StoreError;
 
 /// Rows between two borders.
@@ -69,11 +69,14 @@ impl RangeDigest {
         ranges: &[Range],
         stop: &dyn Fn() -> bool,
     ) -> Result<Vec<Self>, StoreError> {
-        let digest = |(from, to): &Range| {
-            let from = decoded(generation, from.as_deref())?;
-            let digest = digest(generation, from, to.as_ref(), stop);
+        let digest = |range: &Range| {
+            let mut rows = rows(generation, range)?.take_while(|_| !stop());
+            let digest = rows.try_fold(Digest::default(), |mut digest, row| {
+                digest.add(row?.1.hash());
+                Ok(digest)
+            });
             Ok(digest.map_or_else(
-                |error| Self::Unreadable(error.detail),
+                |error: StoreError| Self::Unreadable(error.detail),
                 |digest| Self::Digest(digest.to_string()),
             ))
         };
@@ -81,27 +84,19 @@ impl RangeDigest {
     }
 }
 
-fn digest(
-    generation: &Generation,
-    from: Vec<u8>,
-    to: Option<&StoredKey>,
-    stop: &dyn Fn() -> bool,
-) -> Result<Digest, StoreError> {
-    let mut digest = Digest::default();
-    for row in generation.rows_from(from) {
-        let row = row?;
-        if stop() || to.is_some_and(|to| hex::encode(row.stored_key()) >= *to) {
-            break;
-        }
-        digest.add(row.hash());
-    }
-    Ok(digest)
-}
-
-fn decoded(generation: &Generation, key: Option<&str>) -> Result<Vec<u8>, StoreError> {
-    let decoded = key.map(hex::decode).transpose();
-    let decoded = decoded.map_err(|error| StoreError::new("read", generation.path(), error))?;
-    Ok(decoded.unwrap_or_default())
+/// The rows of a range, with their stored keys.
+fn rows<'g>(
+    generation: &'g Generation,
+    (from, to): &'g Range,
+) -> Result<impl Iterator<Item = Result<(StoredKey, StoredRow), StoreError>> + 'g, StoreError> {
+    let from = from.as_ref().map(hex::decode).transpose();
+    let from = from.map_err(|error| StoreError::new("read", generation.path(), error))?;
+    let rows = generation.rows_from(from.unwrap_or_default());
+    let rows = rows.map(|row| row.map(|row| (hex::encode(row.stored_key()), row)));
+    Ok(rows.take_while(move |row| match (row, to) {
+        (Ok((key, _)), Some(to)) => key < to,
+        _ => true,
+    }))
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -122,40 +117,27 @@ pub struct RangeRow {
 impl RangeRows {
     /// The first rows of a range, at most `limit`, as many as one answer takes and as far as they can be read.
     /// Errors: [`StoreError`] only for a key that is no hexadecimal digits.
-    pub fn read(generation: &Generation, (from, to): &Range, limit: usize) -> Result<Self, StoreError> {
-        let from = decoded(generation, from.as_deref())?;
-        let mut found = Self::default();
-        let limit = limit.min(ANSWER_ROWS_MAX);
-        let filled = found.fill(generation, from, to.as_ref(), limit);
-        found.unreadable = filled.err().map(|error| error.detail);
+    pub fn read(generation: &Generation, range: &Range, limit: usize) -> Result<Self, StoreError> {
+        let (mut found, mut bytes) = (Self::default(), 0);
+        for row in rows(generation, range)? {
+            let (key, StoredRow { value, .. }) = match row {
+                Ok(row) => row,
+                Err(error) => {
+                    found.unreadable = Some(error.detail);
+                    break;
+                }
+            };
+            if found.rows.len() >= limit.min(ANSWER_ROWS_MAX) || bytes >= ANSWER_BYTES_MAX {
+                found.more = true;
+                break;
+            }
+            bytes += value.len();
+            found.rows.push(RangeRow { key, value: hex::encode(&*value) });
+        }
         Ok(found)
     }
 
-    fn fill(
-        &mut self,
-        generation: &Generation,
-        from: Vec<u8>,
-        to: Option<&StoredKey>,
-        limit: usize,
-    ) -> Result<(), StoreError> {
-        let mut bytes = 0;
-        for row in generation.rows_from(from) {
-            let row = row?;
-            let key = hex::encode(row.stored_key());
-            if to.is_some_and(|to| key >= *to) {
-                break;
-            }
-            if self.rows.len() >= limit || bytes >= ANSWER_BYTES_MAX {
-                self.more = true;
-                break;
-            }
-            bytes += row.value.len();
-            self.rows.push(RangeRow { key, value: hex::encode(&*row.value) });
-        }
-        Ok(())
-    }
-
-    /// Where the rows that are not told may begin, if there are any.
+    /// Where the rows that were left out may begin, if there are any.
     pub(super) fn end(&self) -> Option<StoredKey> {
         let is_cut = self.more || self.unreadable.is_some();
         // The next key there can be.

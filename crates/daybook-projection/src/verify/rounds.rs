@@ -1,4 +1,4 @@
-//! A whole generation compared with one that was built aside, while it goes on being served and projected.
+//! A whole generation compared with one that was built aside, while it is served and projected.
 //!
 //! In rounds: the digests of ranges are read there, then a sample is taken, and the other generation follows to its place. A
 //! range whose digest is the same here and there was, when it was read, what the log says at that place. The others have
@@ -183,7 +183,7 @@ impl<E: EventData> Comparing<'_, E> {
     }
 
     fn check_stop(&self) -> Result<(), VerifyError> {
-        // Whoever said so knows better what it means.
+        // The caller that said so knows what it means.
         if (self.stop)() { Err(VerifyError::Moved) } else { Ok(()) }
     }
 

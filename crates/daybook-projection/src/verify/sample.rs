@@ -52,9 +52,9 @@ impl Sample {
 pub struct Serves {
     /// What it serves; none if there is nothing that it could serve at present.
     pub sample: Option<Sample>,
-    /// It serves nothing, and is about to open what is published: whoever has that had better let it go.
+    /// It serves nothing, and is about to open what is published: a process that has it open should let it go.
     pub opens: bool,
-    /// Why it has not opened it yet, if it has tried; it goes on trying.
+    /// Why it has not opened it yet, if it has tried; it tries again.
     #[serde(default)]
     pub trouble: Option<String>,
 }
@@ -84,23 +84,23 @@ impl RowsAt {
 pub(crate) enum LeftOut {
     Known(Vec<SkippedEvent>),
     /// By who serves it: asked only once there is a difference.
-    There(Client),
+    Remote(Client),
 }
 
 impl LeftOut {
     pub(crate) fn of(served: &Served) -> Self {
         match served {
-            Served::Here { generation, .. } => Self::Known(generation.quarantine().skipped().to_vec()),
-            Served::There(client) => Self::There(client.clone()),
+            Served::Local { generation, .. } => Self::Known(generation.quarantine().skipped().to_vec()),
+            Served::Remote(client) => Self::Remote(client.clone()),
         }
     }
 
-    /// A sentence, if there are such events: whatever is built anew has them. None also where that cannot be told.
+    /// A sentence, if there are such events: a new build has them. None also where that is not known.
     pub(crate) fn lost_note(self, named: &[SkippedEvent]) -> Option<String> {
         let left_out = match self {
             Self::Known(left_out) => left_out,
-            Self::There(client) => {
-                let QuarantineShown { skipped, .. } = Served::There(client).quarantine().ok()?;
+            Self::Remote(client) => {
+                let QuarantineShown { skipped, .. } = Served::Remote(client).quarantine().ok()?;
                 skipped
             }
         };
@@ -108,7 +108,7 @@ impl LeftOut {
         let SkippedEvent { topic, partition, position, key, .. } = lost.first()?;
         Some(format!(
             "{} events are left out of what is published and not named in SKIPPED any more, the first of them \
-             {topic}/{partition}@{position} of key {key}: what is built anew has them, which may be all the difference. Restore SKIPPED \
+             {topic}/{partition}@{position} of key {key}: a new build has them, which may be all the difference. Restore SKIPPED \
              from a copy first",
             lost.len()
         ))
@@ -129,8 +129,8 @@ pub fn parked_differently(published: &[ParkedKey], other: &[ParkedKey]) -> Vec<S
     keys
 }
 
-/// How often it is looked whether a process means to serve it.
-const LOOK_INTERVAL: Duration = Duration::from_millis(100);
+/// How often it is checked whether a process is about to serve it.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 pub(crate) const TIMES_MAX: u32 = 8;
 
 /// Says when to stop: once cancelled, or once a process means to serve what is open here.
@@ -138,20 +138,20 @@ pub(crate) struct GivingWay<'g> {
     /// Who might, and the layout that he would serve; none if it is not open here.
     server: Option<(Client, String)>,
     cancelled: &'g Stop,
-    next_look: Cell<Instant>,
+    next_check: Cell<Instant>,
     gave_way: Cell<bool>,
 }
 
 impl<'g> GivingWay<'g> {
     pub(crate) fn new(read_model: &ReadModel, served: &Served, cancelled: &'g Stop) -> Self {
         let server = match served {
-            Served::Here { layout, .. } => {
+            Served::Local { layout, .. } => {
                 let client = Client::new(read_model.directory(), "the process that serves".to_owned());
                 Some((client, layout.clone()))
             }
-            Served::There(_) => None,
+            Served::Remote(_) => None,
         };
-        Self { server, cancelled, next_look: Cell::new(Instant::now()), gave_way: Cell::new(false) }
+        Self { server, cancelled, next_check: Cell::new(Instant::now()), gave_way: Cell::new(false) }
     }
 
     /// To be asked now and then.
@@ -166,12 +166,12 @@ impl<'g> GivingWay<'g> {
     fn gives_way(&self) -> bool {
         let Some((server, layout)) = &self.server else { return false };
         let now = Instant::now();
-        if !self.gave_way.get() && now >= self.next_look.get() {
+        if !self.gave_way.get() && now >= self.next_check.get() {
             let serves = server.serves();
             let means_to =
                 |serves: Serves| serves.opens || serves.sample.is_some_and(|sample| sample.layout == *layout);
             self.gave_way.set(serves.is_ok_and(means_to));
-            self.next_look.set(Instant::now() + LOOK_INTERVAL);
+            self.next_check.set(Instant::now() + POLL_INTERVAL);
         }
         self.gave_way.get()
     }

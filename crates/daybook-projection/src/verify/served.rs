@@ -1,7 +1,7 @@
 //! The generation that is published, wherever it is open: here, or in the process that serves it.
 //!
 //! The process that serves a read model answers on a Unix socket in its directory (HTTP, JSON): who runs as its user may ask.
-//! Whoever looks for the generation asks there first, and opens it only if nobody serves it or is about to.
+//! A process that wants the generation asks there first, and opens it only if nobody serves it or is about to.
 
 mod admin;
 
@@ -25,20 +25,18 @@ use crate::projection::Layout;
 use crate::projection::Projection;
 use crate::quarantine::{self, EventName, ParkedKey, Quarantine, Released, SkippedEvent};
 use crate::read_model::{ReadModel, ReadModelError, SERVING_LOCK};
-use crate::stop::StopReason;
-use crate::store::{GenerationError, ReadError, StoreError};
-use crate::view::FoldError;
+use crate::store::{GenerationError, StoreError};
 
 /// How long a process may take to open what is published before it counts as silent.
 const OPENING_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long it may say why it cannot open it, or that it is stopped: most of what passes has passed by then, and it tries ever more
 /// seldom.
 const TROUBLE_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long one that answers nothing may have the generation: whoever looks at it has it for a moment.
-const LOOK_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long one that answers nothing may have the generation: a process that checks it has it for a moment.
+const UNANSWERED_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long what is served may take to get as far as another generation; it follows the log, so it is soon there.
 const COVER_TIMEOUT: Duration = Duration::from_secs(60);
-const LOOK_INTERVAL: Duration = Duration::from_millis(100);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QuarantineShown {
@@ -53,7 +51,7 @@ impl QuarantineShown {
 }
 
 #[derive(Debug, thiserror::Error)]
-pub enum HoldError {
+pub enum ServedError {
     #[error(transparent)]
     ReadModel(#[from] ReadModelError),
     #[error(transparent)]
@@ -64,7 +62,7 @@ pub enum HoldError {
     Silent { holder: String, socket: std::path::PathBuf, detail: String },
 }
 
-impl HoldError {
+impl ServedError {
     pub(crate) fn is_damage(&self) -> bool {
         match self {
             Self::Generation(error) => error.is_damage(),
@@ -73,30 +71,27 @@ impl HoldError {
         }
     }
 
-    /// Whether nobody can read it, now or later, as this program reads: it is damaged, gone, or of another layout. Whatever else it
-    /// is may pass: a full disk, too many open files, a read that failed once.
+    /// Whether no process can read it, now or later, as this program reads: it is gone, or as [`GenerationError::is_lasting`] says.
     pub(crate) fn is_lasting(&self) -> bool {
         match self {
-            Self::Generation(GenerationError::ForeignLayout { .. } | GenerationError::Unfinished { .. }) => {
-                true
-            }
             Self::ReadModel(error) => error.is_gone(),
-            Self::Generation(_) | Self::Store(_) | Self::Silent { .. } => self.is_damage(),
+            Self::Generation(error) => error.is_lasting(),
+            Self::Store(_) | Self::Silent { .. } => self.is_damage(),
         }
     }
 }
 
 pub enum Served {
     /// Nobody has it: it is open here.
-    Here {
+    Local {
         name: String,
         layout: String,
         generation: Arc<Generation>,
     },
-    There(Client),
+    Remote(Client),
 }
 
-/// Why it cannot be looked at yet: who has it, why he says nothing of it, and how long that may last.
+/// Why it cannot be read yet: which process has it, why that answers nothing, and how long that may last.
 struct NotYet {
     holder: String,
     detail: String,
@@ -104,57 +99,50 @@ struct NotYet {
 }
 
 impl Served {
-    /// As [`Served::find`]; if it is open here, what is to be left out of every generation is left out of it, too.
-    pub fn find_repaired<E: EventData>(
+    /// Finds what is served, else what is published; `None` if nothing is. Waits while a process is opening it. If it is open here, what
+    /// is left out of every generation is left out of it, too.
+    /// Errors: [`ServedError`], among others for one of another layout.
+    pub fn find<E: EventData>(
         read_model: &ReadModel,
         projection: Projection<E>,
         holder: &str,
         cancelled: &Stop,
-    ) -> Result<Option<Self>, HoldError> {
-        let found = Self::find(read_model, &projection.layout(), holder, cancelled)?;
-        if let Some(Self::Here { generation, .. }) = &found {
-            quarantine::leave_out(generation, projection, read_model.skipped()?)?;
-        }
-        Ok(found)
-    }
-
-    /// Finds what is served, else what is published; `None` if nothing is. Waits while a process is opening it.
-    /// Errors: [`HoldError`], among others for one of another layout.
-    pub fn find(
-        read_model: &ReadModel,
-        layout: &Layout,
-        holder: &str,
-        cancelled: &Stop,
-    ) -> Result<Option<Self>, HoldError> {
-        let began = Instant::now();
+    ) -> Result<Option<Self>, ServedError> {
+        let (layout, began) = (projection.layout(), Instant::now());
         loop {
             let Some(name) = read_model.current()? else { return Ok(None) };
-            let NotYet { holder, detail, timeout } = match Self::look(read_model, name, layout, holder)? {
-                Ok(found) => return Ok(Some(found)),
-                Err(not_yet) => not_yet,
+            let found = match Self::try_find(read_model, name, &layout, holder)? {
+                Ok(found) => found,
+                Err(NotYet { holder, detail, timeout }) => {
+                    if began.elapsed() > timeout || cancelled.requested() {
+                        return Err(Client::new(read_model.directory(), holder).silent(detail));
+                    }
+                    thread::sleep(POLL_INTERVAL);
+                    continue;
+                }
             };
-            if began.elapsed() > timeout || cancelled.requested() {
-                return Err(Client::new(read_model.directory(), holder).silent(detail));
+            if let Self::Local { generation, .. } = &found {
+                quarantine::leave_out(generation, projection, read_model.skipped()?)?;
             }
-            thread::sleep(LOOK_INTERVAL);
+            return Ok(Some(found));
         }
     }
 
-    fn look(
+    fn try_find(
         read_model: &ReadModel,
         name: String,
         layout: &Layout,
         holder: &str,
-    ) -> Result<Result<Self, NotYet>, HoldError> {
+    ) -> Result<Result<Self, NotYet>, ServedError> {
         let (path, layout_text) = (read_model.path_of(&name), layout.to_string());
         let server = DirectoryLock::holder(read_model.directory(), SERVING_LOCK);
         let client = Client::new(read_model.directory(), server.clone());
         let serves = client.serves();
-        // What is published in another layout is not ours, whoever serves it.
+        // What is published in another layout is not ours, whichever process serves it.
         if layout_of(&path).is_none_or(|found| found == layout_text) {
             match &serves {
                 Ok(Serves { sample: Some(sample), .. }) if sample.layout == layout_text => {
-                    return Ok(Ok(Self::There(client)));
+                    return Ok(Ok(Self::Remote(client)));
                 }
                 Ok(Serves { opens: true, trouble: Some(why), .. }) => {
                     let detail = format!("it cannot open it yet, and tries again: {why}");
@@ -169,26 +157,26 @@ impl Served {
         }
         match Generation::open(&path, layout, holder) {
             Ok(generation) => {
-                Ok(Ok(Self::Here { name, layout: layout_text, generation: Arc::new(generation) }))
+                Ok(Ok(Self::Local { name, layout: layout_text, generation: Arc::new(generation) }))
             }
             Err(GenerationError::InUse { holder, .. }) => {
                 let detail = match serves {
                     Ok(_) => "it is not what is served there".to_owned(),
                     Err(error) => error.to_string(),
                 };
-                Ok(Err(NotYet { holder, detail, timeout: LOOK_TIMEOUT }))
+                Ok(Err(NotYet { holder, detail, timeout: UNANSWERED_TIMEOUT }))
             }
             Err(error) => Err(error.into()),
         }
     }
 
-    /// Its state as of one commit; it goes on meanwhile.
-    pub fn sample(&self) -> Result<Sample, HoldError> {
+    /// Its state as of one commit; it is followed meanwhile.
+    pub fn sample(&self) -> Result<Sample, ServedError> {
         match self {
-            Self::Here { name, layout, generation } => {
+            Self::Local { name, layout, generation } => {
                 Ok(Sample::of(name, layout, &generation.last_moment()))
             }
-            Self::There(client) => {
+            Self::Remote(client) => {
                 let serves = client.serves().map_err(|error| client.silent(error.to_string()))?;
                 serves.sample.ok_or_else(|| client.silent("it serves nothing at present".to_owned()))
             }
@@ -201,31 +189,31 @@ impl Served {
         &self,
         other: &Checkpoint,
         stop: &dyn Fn() -> bool,
-    ) -> Result<Sample, HoldError> {
+    ) -> Result<Sample, ServedError> {
         let (began, mut moved_at) = (Instant::now(), Instant::now());
         loop {
             let sample = self.sample();
             let is_stopped = sample.as_ref().is_ok_and(|sample| sample.stopped.is_some());
             moved_at = if is_stopped { moved_at } else { Instant::now() };
             let may_move = match (self, &sample) {
-                (Self::Here { .. }, _) => false,
-                (Self::There(_), Ok(sample)) => {
+                (Self::Local { .. }, _) => false,
+                (Self::Remote(_), Ok(sample)) => {
                     sample.unreadable.is_none() && !sample.checkpoint.covers(other)
                 }
-                (Self::There(_), Err(_)) => true,
+                (Self::Remote(_), Err(_)) => true,
             };
             let is_late = began.elapsed() > COVER_TIMEOUT || moved_at.elapsed() > TROUBLE_TIMEOUT;
             if !may_move || stop() || is_late {
                 return sample;
             }
-            thread::sleep(LOOK_INTERVAL);
+            thread::sleep(POLL_INTERVAL);
         }
     }
 
-    pub fn quarantine(&self) -> Result<QuarantineShown, HoldError> {
+    pub fn quarantine(&self) -> Result<QuarantineShown, ServedError> {
         match self {
-            Self::Here { generation, .. } => Ok(QuarantineShown::of(&generation.quarantine())),
-            Self::There(client) => client.ask_at_once("/quarantine"),
+            Self::Local { generation, .. } => Ok(QuarantineShown::of(&generation.quarantine())),
+            Self::Remote(client) => client.ask_at_once("/quarantine"),
         }
     }
 
@@ -235,25 +223,25 @@ impl Served {
         name: &EventName,
         why: &str,
         at: &str,
-    ) -> Result<Option<SkippedEvent>, HoldError> {
+    ) -> Result<Option<SkippedEvent>, ServedError> {
         match self {
-            Self::Here { generation, .. } => Ok(generation.quarantine().find(name, why, at)),
-            Self::There(client) => client.ask("/quarantine/find", &(name, why, at)),
+            Self::Local { generation, .. } => Ok(generation.quarantine().find(name, why, at)),
+            Self::Remote(client) => client.ask("/quarantine/find", &(name, why, at)),
         }
     }
 
     /// Projects all waiting events of a key, or none.
-    /// Errors: [`HoldError`]; the inner error is a sentence that says why nothing was changed.
+    /// Errors: [`ServedError`]; the inner error is a sentence that says why nothing was changed.
     pub fn release_key<E: EventData>(
         &self,
         projection: Projection<E>,
         key: &str,
-    ) -> Result<Result<Released, String>, HoldError> {
+    ) -> Result<Result<Released, String>, ServedError> {
         match self {
-            Self::Here { generation, .. } => {
+            Self::Local { generation, .. } => {
                 Ok(quarantine::release(generation, projection, key).map_err(|error| error.to_string()))
             }
-            Self::There(client) => client.ask("/quarantine/release", &key),
+            Self::Remote(client) => client.ask("/quarantine/release", &key),
         }
     }
 
@@ -261,44 +249,38 @@ impl Served {
         &self,
         projection: Projection<E>,
         skipped: Vec<SkippedEvent>,
-    ) -> Result<Result<Released, String>, HoldError> {
+    ) -> Result<Result<Released, String>, ServedError> {
         match self {
-            Self::Here { generation, .. } => {
+            Self::Local { generation, .. } => {
                 let left_out = quarantine::leave_out(generation, projection, skipped);
                 Ok(left_out.map_err(|error| error.to_string()))
             }
-            Self::There(client) => client.ask("/quarantine/leave-out", &skipped),
+            Self::Remote(client) => client.ask("/quarantine/leave-out", &skipped),
         }
     }
 
     /// Reads the rows of the first of these ranges, as many as one answer takes. Whatever is committed meanwhile may be in them.
     /// Once `stop` says so, what it returns is not to be used.
-    pub fn digests(&self, ranges: &[Range], stop: &dyn Fn() -> bool) -> Result<Vec<RangeDigest>, HoldError> {
+    pub fn digests(
+        &self,
+        ranges: &[Range],
+        stop: &dyn Fn() -> bool,
+    ) -> Result<Vec<RangeDigest>, ServedError> {
         match self {
-            Self::Here { generation, .. } => Ok(RangeDigest::of_all(generation, ranges, stop)?),
-            Self::There(client) => client.ask("/digests", &ranges),
+            Self::Local { generation, .. } => Ok(RangeDigest::of_all(generation, ranges, stop)?),
+            Self::Remote(client) => client.ask("/digests", &ranges),
         }
     }
 
     /// The first rows of one range, at most `limit`, and the commit that they are as of; `None` if so many cannot be read between
     /// two commits.
-    pub fn rows(&self, range: &Range, limit: usize) -> Result<Option<RowsAt>, HoldError> {
+    pub fn rows(&self, range: &Range, limit: usize) -> Result<Option<RowsAt>, ServedError> {
         match self {
-            Self::Here { name, layout, generation } => {
+            Self::Local { name, layout, generation } => {
                 Ok(RowsAt::read((name, layout), generation, range, limit)?)
             }
-            Self::There(client) => client.ask("/rows", &(range, limit)),
+            Self::Remote(client) => client.ask("/rows", &(range, limit)),
         }
-    }
-}
-
-/// Says so if a projection stopped because rows are damaged: not the log is wrong then, but the generation. A read that failed
-/// may not fail again.
-pub fn unreadable_row(reason: &StopReason) -> Option<String> {
-    match reason {
-        StopReason::Store(error) if error.is_damage() => Some(error.to_string()),
-        StopReason::Fold { error: FoldError::Read(ReadError::Row { .. }), .. } => Some(reason.to_string()),
-        _ => None,
     }
 }
 
@@ -314,6 +296,7 @@ pub fn socket_path(directory: &Path) -> std::io::Result<(std::fs::File, std::pat
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stop::StopReason;
     use crate::store::Failure;
 
     #[test]
@@ -321,9 +304,9 @@ mod tests {
         let failed = |failure| StoreError::of(failure, "read", Path::new("gen-000001"), "a reason");
         for (failure, lasts) in [(Failure::Damage, true), (Failure::Other, false), (Failure::Write, false)] {
             let error = failed(failure);
-            assert_eq!(unreadable_row(&StopReason::Store(error.clone())).is_some(), lasts, "{failure:?}");
-            assert_eq!(HoldError::from(error.clone()).is_lasting(), lasts, "{failure:?}");
-            assert_eq!(HoldError::from(GenerationError::from(error)).is_lasting(), lasts, "{failure:?}");
+            assert_eq!(StopReason::Store(error.clone()).damage().is_some(), lasts, "{failure:?}");
+            assert_eq!(ServedError::from(error.clone()).is_lasting(), lasts, "{failure:?}");
+            assert_eq!(ServedError::from(GenerationError::from(error)).is_lasting(), lasts, "{failure:?}");
         }
     }
 }

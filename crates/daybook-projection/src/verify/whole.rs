@@ -1,18 +1,18 @@
 //! A whole generation verified: another one is built aside, and both are compared.
 
-use std::fs;
 use std::path::PathBuf;
 
 use daybook_event::event_data::EventData;
 use daybook_kafka::Kafka;
 use daybook_service::Stop;
+use daybook_store::files;
 use serde::Serialize;
 use uuid::Uuid;
 
 use super::rounds::Comparing;
 use super::sample::LeftOut;
 use super::sample::{self, GivingWay};
-use super::served::{HoldError, Served};
+use super::served::{Served, ServedError};
 use crate::generation::Generation;
 use crate::projection::Projection;
 use crate::quarantine::{SkippedEvent, leave_out};
@@ -42,7 +42,7 @@ pub struct RowName {
 pub struct Unreadable {
     /// None of them comes before this row; none if it is not known.
     pub after: Option<RowName>,
-    /// They all come before this row; none if they may go on to the end.
+    /// They all come before this row; none if they may reach to the end.
     pub before: Option<RowName>,
     pub detail: String,
 }
@@ -74,7 +74,7 @@ impl VerifyReport {
 }
 
 impl VerifyReport {
-    /// Whether all that can be read is what the log says: then a replay publishes without being told to accept a difference,
+    /// Whether all that can be read is what the log says: then a replay publishes without `--accept-difference`,
     /// once it has met what cannot be read.
     pub fn is_unreadable_only(&self) -> bool {
         !self.unreadable.is_empty() && Self { unreadable: Vec::new(), ..self.clone() }.is_sound()
@@ -84,7 +84,7 @@ impl VerifyReport {
 #[derive(Debug, thiserror::Error)]
 pub enum VerifyError {
     #[error(transparent)]
-    Served(#[from] HoldError),
+    Served(#[from] ServedError),
     #[error("no generation has been published; build one with `projector --replay`")]
     Nothing,
     #[error(transparent)]
@@ -109,7 +109,7 @@ impl VerifyError {
     }
 }
 
-/// Builds a generation aside up to where the served one is, and compares all rows, while that one goes on. At most `limit`
+/// Builds a generation aside up to where the served one is, and compares all rows, while that one is served. At most `limit`
 /// differences are listed.
 pub fn verify<E: EventData + 'static>(
     kafka: &Kafka,
@@ -145,12 +145,7 @@ struct Aside(PathBuf);
 
 impl Aside {
     fn remove(&self) -> Result<(), StoreError> {
-        match fs::remove_dir_all(&self.0) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                Err(StoreError::new("remove", &self.0, error))
-            }
-            _ => Ok(()),
-        }
+        files::remove(&self.0).map_err(|error| StoreError::new("remove", &self.0, error))
     }
 }
 
@@ -174,7 +169,7 @@ struct Verifying<'v, E: 'static> {
 impl<E: EventData> Verifying<'_, E> {
     fn find(&self) -> Result<Served, VerifyError> {
         let holder = &self.options.holder;
-        let found = Served::find_repaired(self.read_model, self.projection, holder, self.cancelled)?;
+        let found = Served::find(self.read_model, self.projection, holder, self.cancelled)?;
         found.ok_or(VerifyError::Nothing)
     }
 

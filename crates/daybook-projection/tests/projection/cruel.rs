@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use daybook_kafka::Kafka;
-use daybook_projection::{FollowOptions, Follower, ReadModel, ReplayOptions, replay};
+use daybook_projection::{Follower, ReadModel, ReplayOptions, replay};
 use daybook_service::Stop;
 
 use crate::broken::{broken_transcript, outcome_of, parked};
@@ -30,8 +30,7 @@ const REPLAY_MS_MAX: u64 = 400;
 fn child_that_follows_until_it_is_killed() {
     let Some((kafka, directory)) = of_parent() else { return };
     let generation = Arc::new(open(Path::new(&directory)));
-    let _follower =
-        Follower::start(&kafka, generation, domain::projection(), FollowOptions::default()).unwrap();
+    let _follower = Follower::start(&kafka, generation, domain::projection()).unwrap();
     std::thread::sleep(crate::broker::DEADLINE);
 }
 
@@ -87,9 +86,7 @@ fn killed_at_random_moments(log: &Log) {
         kill_after(child, Duration::from_millis(20 + dice.roll(400)));
     }
     let generation = Arc::new(open(&path));
-    let follower =
-        Follower::start(&broker.kafka, generation.clone(), domain::projection(), FollowOptions::default())
-            .unwrap();
+    let follower = Follower::start(&broker.kafka, generation.clone(), domain::projection()).unwrap();
     until_events(&generation, events(&log.records));
     follower.stop().unwrap();
     assert_eq!((generation.digest(), parked(&generation)), outcome_of(&log.records));

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use daybook_projection::{FollowOptions, Follower, Generation, Progress, State, StopReason};
+use daybook_projection::{Follower, Generation, Progress, State, StopReason};
 use uuid::Uuid;
 
 use crate::broker::{Broker, until, until_events};
@@ -19,8 +19,7 @@ use crate::views::{self, OwnerRow};
 const OWNER: Uuid = Uuid::from_u128(0x77);
 
 pub(crate) fn follow(broker: &Broker, generation: &Arc<Generation>) -> Follower {
-    Follower::start(&broker.kafka, generation.clone(), domain::projection(), FollowOptions::default())
-        .unwrap()
+    Follower::start(&broker.kafka, generation.clone(), domain::projection()).unwrap()
 }
 
 fn progress(follower: &Follower) -> Arc<Progress> {
@@ -122,7 +121,7 @@ fn a_partition_that_has_no_leader_at_the_start_stops_no_other() {
     until_events(&generation, events_but_for(&log.records, away));
     broker.write(&one_more_of_each(&mut log, away));
     until_events(&generation, events_but_for(&log.records, away));
-    let lags = |progress: &Progress| progress.partitions().map(|at| at.lag()).collect::<Vec<_>>();
+    let lags = |progress: &Progress| progress.partitions().map(|at| at.lag).collect::<Vec<_>>();
     let expected: Vec<_> = (0..6).map(|source| (source != away).then_some(0)).collect();
     until("the lag of the others is known", || (lags(&progress(&follower)) == expected).then_some(()));
     until("all is read that can be", || (progress(&follower).left == Some(0)).then_some(()));
@@ -176,7 +175,7 @@ fn while_no_broker_answers_all_partitions_are_away_and_no_lag_is_known() {
     broker.down(1);
     until("all are away", || (progress(&follower).away.len() == 6).then_some(()));
     let told = progress(&follower);
-    assert!(told.partitions().all(|at| at.end_offset.is_none() && at.lag().is_none()), "{told:?}");
+    assert!(told.partitions().all(|at| at.end_offset.is_none() && at.lag.is_none()), "{told:?}");
     assert_eq!(told.lag_total(), None);
     broker.up(1);
     until("the log is back", || progress(&follower).away.is_empty().then_some(()));
@@ -271,9 +270,9 @@ fn progress_tells_lag_against_the_brokers_own_end_offsets() {
     let progress = progress(&follower);
     let ends: i64 = progress.partitions().map(|partition| partition.end_offset.unwrap()).sum();
     assert_eq!(ends, 100);
-    assert_eq!(progress.events_applied, events(&log.records));
-    assert_eq!(progress.events_applied + progress.duplicates_skipped, 100);
-    assert!(progress.last_event_at.is_some());
+    assert_eq!(progress.counts.applied, events(&log.records));
+    assert_eq!(progress.counts.applied + progress.counts.duplicates, 100);
+    assert!(progress.counts.last_event_at.is_some());
     follower.stop().unwrap();
 }
 
@@ -344,7 +343,7 @@ fn it_goes_on_by_position_once_the_log_has_again_what_was_projected() {
     until_following(&follower);
     until_events(&generation, once.len() as u64);
     until("nothing is left", || (progress(&follower).lag_total() == Some(0)).then_some(()));
-    let ends = progress(&follower).partitions().map(|at| at.next_offset).sum::<i64>();
+    let ends = progress(&follower).partitions().map(|at| at.checkpoint).sum::<i64>();
     follower.stop().unwrap();
     assert_eq!(ends, once.len() as i64, "offsets are those of the log as it is");
     assert_eq!(generation.digest(), digest_of(&once));
@@ -383,9 +382,7 @@ fn a_broker_that_is_away_does_not_stop_it() {
     let generation = Arc::new(fresh(&directory.path().join("gen")));
     let broker = Broker::start();
     let nowhere = daybook_kafka::Kafka { brokers: "127.0.0.1:1".to_owned(), ..broker.kafka.clone() };
-    let follower =
-        Follower::start(&nowhere, generation.clone(), domain::projection(), FollowOptions::default())
-            .unwrap();
+    let follower = Follower::start(&nowhere, generation.clone(), domain::projection()).unwrap();
     // Longer than the first attempt takes: it must not have given up by then.
     let tried = Instant::now() + Duration::from_millis(1_500);
     until("some attempts have failed", || {

@@ -50,7 +50,7 @@ fn an_event_that_names_another_one_before_it_stops_also_after_a_restart() {
     }
     engine.commit(&generation).unwrap();
     let said = stopped(&generation, &strangers).to_string();
-    for part in ["another log", "position 2", "made anew", &event_id(source, 1).to_string()] {
+    for part in ["another log", "position 2", "recreated", &event_id(source, 1).to_string()] {
         assert!(said.contains(part), "{part} in {said}");
     }
     drop(generation);

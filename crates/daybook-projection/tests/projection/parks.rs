@@ -159,7 +159,7 @@ fn an_event_that_cannot_be_folded_parks_its_key_while_others_are_followed() {
         let progress = until("it is told", || {
             Some(follower.progress().borrow().clone()).filter(|told| told.checkpoint.events() == 5)
         });
-        assert_eq!(progress.events_applied, if run == 0 { 3 } else { 0 }, "counted once");
+        assert_eq!(progress.counts.applied, if run == 0 { 3 } else { 0 }, "counted once");
         follower.stop().unwrap();
         assert_eq!(views::deposits(&generation, OWNER).len(), 1);
         assert_eq!(views::deposits(&generation, NEIGHBOUR).len(), 1);

@@ -202,10 +202,8 @@ fn so_many_old_generations_are_kept_as_asked_for() {
 pub(crate) fn follow_to_the_end(broker: &Broker, read_model: &ReadModel, events: u64) {
     let path = read_model.path_of(&read_model.current().unwrap().unwrap());
     let generation = std::sync::Arc::new(Generation::open(&path, &domain::layout(), HOLDER).unwrap());
-    let options = daybook_projection::FollowOptions::default();
     let follower =
-        daybook_projection::Follower::start(&broker.kafka, generation.clone(), domain::projection(), options);
-    let follower = follower.unwrap();
+        daybook_projection::Follower::start(&broker.kafka, generation.clone(), domain::projection()).unwrap();
     crate::broker::until_events(&generation, events);
     follower.stop().unwrap();
 }

@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use daybook_event::Event as _;
 use daybook_projection::{
-    FollowOptions, Follower, Generation, ReadModel, ReplayError, ReplayOptions, ReplayProgress, StopReason,
-    replay,
+    Follower, Generation, ReadModel, ReplayError, ReplayOptions, ReplayProgress, StopReason, replay,
 };
 use daybook_service::Stop;
 
@@ -38,9 +37,7 @@ fn the_same_rows_as_by_following_and_it_is_published() {
     let mut more = log.clone();
     more.write(&joined(uuid::Uuid::from_u128(1)));
     broker.write(&more.records[500..]);
-    let follower =
-        Follower::start(&broker.kafka, generation.clone(), domain::projection(), FollowOptions::default())
-            .unwrap();
+    let follower = Follower::start(&broker.kafka, generation.clone(), domain::projection()).unwrap();
     until_events(&generation, report.events + 1);
     follower.stop().unwrap();
     assert_eq!(generation.digest(), digest_of(&more.records));

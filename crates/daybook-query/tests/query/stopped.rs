@@ -95,7 +95,7 @@ async fn it_says_the_same_after_a_restart() {
 /// With their titles so many bytes that sled does not look at all of them when it is opened.
 const FUNDS: u128 = 9_000;
 const DAMAGED: u128 = 2_000;
-/// Looks of the keeper, four a second, in which it would have probed a disk and opened the generation afresh.
+/// Ticks of the generation manager, four a second, in which it would have probed a disk and opened the generation afresh.
 const LOOKS: usize = 12;
 
 fn title(fund: u128) -> String {
@@ -129,7 +129,7 @@ async fn a_page_that_cannot_be_read_stops_the_projection_and_nothing_else() {
     setting.log.write(&retitled(DAMAGED, "another"));
     let stopped = status(&router, "stopped", |status| status["state"] == "stopped").await;
     assert_eq!(stopped["stopped"]["type"], "/problems/store-fails");
-    // Each of them is told of once the keeper has looked again.
+    // Each of them is reported once the generation manager has ticked again.
     let names = ["gen-000002", "gen-000003"];
     let read_model = ReadModel::open(&setting.data_dir()).unwrap();
     for name in names {

@@ -79,7 +79,10 @@ async fn a_partition_that_nobody_answers_for_is_named_and_the_others_are_fresh()
     let path = format!("/owners/{}/deposits", id(1));
     let after = [("daybook-after", later.as_str()), ("daybook-wait-ms", "10")];
     let refused = get_with(&router, &path, &after).await.problem(503);
-    assert!(refused["detail"].as_str().unwrap().contains("nobody answers for owners.events/"), "{refused}");
+    assert!(
+        refused["detail"].as_str().unwrap().contains("no broker answers for owners.events/"),
+        "{refused}"
+    );
 
     setting.log.up(2);
     let token = setting.log.write(&joined(1));

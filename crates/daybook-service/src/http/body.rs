@@ -14,6 +14,7 @@ use super::answer::ApiError;
 use super::problem_types::{
     BODY_TOO_LARGE, BODY_TOO_SLOW, INVALID_BODY, MALFORMED_BODY, UNEXPECTED_BODY, UNSUPPORTED_MEDIA_TYPE,
 };
+use super::request::one;
 
 /// Largest body: far more than any command has, and little enough to keep thousands of them.
 pub const BODY_BYTES_MAX: usize = 16 * 1024;
@@ -133,7 +134,7 @@ pub(super) fn takes_none(method: &Method) -> bool {
     [Method::GET, Method::HEAD, Method::DELETE].contains(method)
 }
 
-/// Insists that there is no body, whatever way the head frames that.
+/// Checks that there is no body, whatever way the head frames that.
 /// Errors: 400 if a byte comes; 408 if it does not end in time.
 pub(super) async fn no_body(method: &Method, body: RawBody, timeout: Duration) -> Result<(), ApiError> {
     if body.is_end_stream() {
@@ -168,7 +169,7 @@ fn check_content(headers: &HeaderMap) -> Result<(), ApiError> {
             ApiError::new(&UNSUPPORTED_MEDIA_TYPE, "the body is encoded; send it without content-encoding");
         return Err(refused.with_headers([(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"))]));
     }
-    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let content_type = one(headers, header::CONTENT_TYPE.as_str())?;
     let media_type = content_type.and_then(|value| value.split(';').next()).map(str::trim);
     if media_type.is_some_and(|media_type| media_type.eq_ignore_ascii_case("application/json")) {
         return Ok(());
@@ -325,5 +326,22 @@ mod tests {
         check_content(&headers).unwrap();
         headers.append(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         assert_eq!(check_content(&headers).unwrap_err().problem().status, 415);
+    }
+
+    #[test]
+    fn a_content_type_is_given_once() {
+        let headers = |lines: &[&'static str]| -> HeaderMap {
+            lines.iter().map(|line| (header::CONTENT_TYPE, HeaderValue::from_static(line))).collect()
+        };
+        check_content(&headers(&["Application/JSON; charset=utf-8"])).unwrap();
+        let refused = |lines| check_content(&headers(lines)).unwrap_err().problem().clone();
+        assert_eq!((refused(&[]).status, refused(&["text/plain"]).status), (415, 415));
+        for twice in [&["application/json", "text/plain"], &["application/json", "application/json"]] {
+            let refused = refused(twice);
+            assert_eq!(
+                (refused.slug(), &refused.extensions["header"]),
+                ("malformed-header", &"content-type".into())
+            );
+        }
     }
 }

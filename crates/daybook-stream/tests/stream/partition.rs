@@ -6,7 +6,7 @@ use std::sync::Arc;
 use daybook_event::claim::{self, Claim, Writer};
 use daybook_event::envelope::{self, Envelope, Source};
 use daybook_event::sequence::Reached;
-use daybook_stream::{Admission, Disposition, PartitionState, Placed, RecordView, Refusal};
+use daybook_stream::{Admission, Discontinuity, Disposition, PartitionState, Placed, RecordView};
 use jiff::Timestamp;
 use serde_json::value::RawValue;
 use uuid::Uuid;
@@ -69,7 +69,7 @@ pub(crate) fn read(
     state: &mut PartitionState,
     offset: i64,
     (key, value): &Written,
-) -> Result<(&'static str, Vec<Placed>), Refusal> {
+) -> Result<(&'static str, Vec<Placed>), Discontinuity> {
     let value = (!value.is_empty()).then_some(&value[..]);
     let record = RecordView { offset, key: *key, value };
     let Admission { disposition, passing } = state.admit_envelope(&record, Vec::new)?;

@@ -14,18 +14,14 @@ const POLL: Duration = Duration::from_millis(100);
 /// One event as any Kafka tool would show it.
 #[derive(Debug)]
 pub(crate) struct LogLine {
-    /// Topic and partition.
     pub(crate) place: String,
-    /// Kafka's offset.
     pub(crate) offset: i64,
     /// The record's value: the whole event.
     pub(crate) value: String,
 }
 
 /// The event of a command's token.
-///
-/// # Errors
-/// A sentence, if it does not come within a deadline.
+/// Errors: A sentence, if it does not come within a deadline.
 pub(crate) fn find(kafka: &Kafka, token: &str) -> Result<LogLine, String> {
     let token: Token = token.parse().map_err(|error| format!("the command's token: {error}"))?;
     let at = token.positions.first().ok_or("the command answered without a token")?;

@@ -11,17 +11,17 @@ mod story;
 use std::process::ExitCode;
 
 use clap::Parser;
-use daybook::{Place, PlaceFlags, Site};
+use daybook::{Deployment, DeploymentFlags, Running, Site};
 use daybook_service::program::chain;
 use quickstart::client::Client;
-use quickstart::shop::Shop;
+use quickstart::shop::{Urls, app};
 
 /// The whole shop in one process: a sandbox on an embedded broker, or on a real Kafka with --brokers and --data-dir.
 #[derive(Debug, Parser)]
 #[command(name = "daybook", version)]
 struct Flags {
     #[command(flatten)]
-    place: PlaceFlags,
+    deployment: DeploymentFlags,
     /// Do not play the story (a user signs up, orders 'pants', D answers and is rebuilt) on an empty log.
     #[arg(long, env = "DAYBOOK_NO_DEMO")]
     no_demo: bool,
@@ -31,13 +31,13 @@ struct Flags {
 
 fn main() -> ExitCode {
     let flags = Flags::parse();
-    let place = match flags.place.check() {
-        Ok(place) => place,
+    let deployment = match flags.deployment.check() {
+        Ok(deployment) => deployment,
         Err(errors) => return failed(&errors.to_string(), daybook_service::EXIT_USAGE),
     };
     daybook_service::init_logging(flags.log.log_format);
     let outcome = daybook_query::command_line::runtime().map_err(|error| error.to_string());
-    match outcome.and_then(|runtime| runtime.block_on(run(&place, !flags.no_demo))) {
+    match outcome.and_then(|runtime| runtime.block_on(run(&deployment, !flags.no_demo))) {
         Ok(code) => code,
         Err(error) => failed(&error, daybook_service::EXIT_FAILED),
     }
@@ -48,20 +48,20 @@ fn failed(error: &str, code: u8) -> ExitCode {
     ExitCode::from(code)
 }
 
-async fn run(place: &Place, demo: bool) -> Result<ExitCode, String> {
-    let site = place.prepare(&schemas::TOPICS).map_err(|error| chain(&error))?;
-    print::place(&site.settings, site.sandbox.is_some());
-    let shop = match Shop::launch(&site.settings).await {
-        Ok(shop) => shop,
+async fn run(deployment: &Deployment, demo: bool) -> Result<ExitCode, String> {
+    let site = deployment.prepare(&schemas::TOPICS).map_err(|error| chain(&error))?;
+    print::site(&site.settings, site.sandbox.is_some());
+    let running = match app().launch(&site.settings).await {
+        Ok(running) => running,
         Err(error) => return Ok(failed(&chain(&error), error.exit_code())),
     };
     let outcome = tokio::select! {
-        outcome = serve(&shop, &site, demo) => outcome,
-        () = shop.ended() => Ok(()),
+        outcome = serve(&running, &site, demo) => outcome,
+        () = running.ended() => Ok(()),
         () = daybook_service::shutdown_signal() => Ok(()),
     };
     println!("stopping ...");
-    match (shop.stop().await, outcome) {
+    match (running.stop().await, outcome) {
         // A service that ended by itself says more than what came of it.
         (Err(error), _) => Ok(failed(&chain(&error), error.exit_code())),
         (Ok(()), Err(error)) => Err(error),
@@ -70,15 +70,15 @@ async fn run(place: &Place, demo: bool) -> Result<ExitCode, String> {
 }
 
 /// Ends only with an error; otherwise it serves until it is dropped.
-async fn serve(shop: &Shop, site: &Site, demo: bool) -> Result<(), String> {
-    shop.ready().await.map_err(|error| chain(&error))?;
-    let client = Client::new().map_err(|error| error.to_string())?;
+async fn serve(running: &Running, site: &Site, demo: bool) -> Result<(), String> {
+    running.ready().await.map_err(|error| chain(&error))?;
+    let (client, urls) = (Client::new().map_err(|error| error.to_string())?, Urls::of(running));
     let mut question = None;
     if demo && story::is_log_empty(&site.settings).await? {
-        let told = story::tell(&client, &shop.urls, &site.settings.kafka).await?;
-        rebuild::show(&client, &site.settings, &shop.urls, &told).await?;
-        question = Some(told.question);
+        let played = story::play(&client, &urls, &site.settings.kafka).await?;
+        rebuild::show(&client, &site.settings, &urls, &played).await?;
+        question = Some(played.question);
     }
-    print::serving(&shop.urls, question.as_deref());
+    print::serving(&urls, question.as_deref());
     std::future::pending().await
 }

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::log_line::LogLine;
 
 /// Where everything runs.
-pub(crate) fn place(settings: &AppSettings, sandbox: bool) {
+pub(crate) fn site(settings: &AppSettings, sandbox: bool) {
     println!("Daybook: services A, B, C and D in one process");
     if sandbox {
         println!(

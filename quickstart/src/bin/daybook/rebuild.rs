@@ -10,7 +10,7 @@ use quickstart::client::Client;
 use quickstart::shop::Urls;
 
 use crate::print;
-use crate::story::Told;
+use crate::story::Played;
 
 /// How long D may take to notice the new generation and to catch up in it.
 const SWAP_WITHIN: Duration = Duration::from_secs(60);
@@ -21,21 +21,19 @@ const SWAP_POLL: Duration = Duration::from_millis(50);
 const HOLDER: &str = "daybook";
 
 /// Replays, waits for the swap, asks the same question again and compares answer and digest.
-///
-/// # Errors
-/// A sentence; also when answer or digest differ.
+/// Errors: A sentence; also when answer or digest differ.
 pub(crate) async fn show(
     client: &Client,
     settings: &AppSettings,
     urls: &Urls,
-    told: &Told,
+    played: &Played,
 ) -> Result<(), String> {
-    print::step("D's read model is built again from offset zero, while D goes on serving");
+    print::step("D's read model is built again from offset zero, while D keeps serving");
     let before = generation(client, urls).await?;
     let report = replay(settings).await?;
     served(client, urls, &report.generation).await?;
-    let asked = client.get(&told.question).after(&told.token).send_ok().await;
-    let same_answer = asked.map_err(|error| chain(&error))?.body == told.answer;
+    let asked = client.get(&played.question).after(&played.token).send_ok().await;
+    let same_answer = asked.map_err(|error| chain(&error))?.body == played.answer;
     let old_digest = digest(settings, &before)?;
     let digest = report.digest.to_string();
     print::rebuilt(report.events, (&before, &old_digest), (&report.generation, &digest), same_answer);
@@ -68,7 +66,7 @@ async fn served(client: &Client, urls: &Urls, wanted: &str) -> Result<(), String
     let deadline = Instant::now() + SWAP_WITHIN;
     while generation(client, urls).await? != wanted {
         if Instant::now() > deadline {
-            return Err(format!("D did not take up {wanted} within {} s", SWAP_WITHIN.as_secs()));
+            return Err(format!("D did not switch to {wanted} within {} s", SWAP_WITHIN.as_secs()));
         }
         tokio::time::sleep(SWAP_POLL).await;
     }

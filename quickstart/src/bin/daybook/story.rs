@@ -20,20 +20,17 @@ const LOOK_POLL: Duration = Duration::from_millis(200);
 
 /// What the story left behind, for the rebuild to compare with.
 #[derive(Debug)]
-pub(crate) struct Told {
+pub(crate) struct Played {
     /// D's address for the user's ordered products.
     pub(crate) question: String,
-    /// D's answer.
     pub(crate) answer: Value,
     /// Positions that the answer rests on.
     pub(crate) token: String,
 }
 
-/// Tells the story and prints each step.
-///
-/// # Errors
-/// A sentence that names the step that failed.
-pub(crate) async fn tell(client: &Client, urls: &Urls, kafka: &Kafka) -> Result<Told, String> {
+/// Plays the story and prints each step.
+/// Errors: A sentence that names the step that failed.
+pub(crate) async fn play(client: &Client, urls: &Urls, kafka: &Kafka) -> Result<Played, String> {
     let story = Story { client, kafka };
     let user = json!({ "email": "jill@example.com", "name": "Jill", "address": "1 Main Street" });
     let user = story.command("A user signs up", &format!("{}/users", urls.users), &user, "").await?;
@@ -50,9 +47,7 @@ pub(crate) async fn tell(client: &Client, urls: &Urls, kafka: &Kafka) -> Result<
 
 /// Whether there is no event yet, so that the story is worth telling. Asks the broker itself: D's status knows what there
 /// is only some time after its start.
-///
-/// # Errors
-/// A sentence, if the broker does not answer.
+/// Errors: A sentence, if the broker does not answer.
 pub(crate) async fn is_log_empty(settings: &AppSettings) -> Result<bool, String> {
     let (kafka, partitions) = (settings.kafka.clone(), settings.partitions);
     let looked = tokio::task::spawn_blocking(move || has_no_event(&kafka, partitions)).await;
@@ -77,7 +72,7 @@ fn has_no_event(kafka: &Kafka, partitions: i32) -> Result<bool, String> {
             Polled::Record(record) if claim::open(record.value()).is_none() => return Ok(false),
             Polled::End { source } => at_end[source] = true,
             Polled::Nothing if Instant::now() > deadline => {
-                return Err(format!("the log could not be looked at within {} s", LOOK_MAX.as_secs()));
+                return Err(format!("the log could not be read within {} s", LOOK_MAX.as_secs()));
             }
             Polled::Record(_) | Polled::Nothing => {}
         }
@@ -103,7 +98,7 @@ impl Story<'_> {
         Ok(answer)
     }
 
-    async fn question(&self, urls: &Urls, user: &Answer, token: String) -> Result<Told, String> {
+    async fn question(&self, urls: &Urls, user: &Answer, token: String) -> Result<Played, String> {
         print::step("Service D answers from its own copy: all products ordered by this user");
         let user_id = user.body["user_id"].as_str().unwrap_or_default();
         let question = format!("{}/users/{user_id}/products", urls.query);
@@ -111,7 +106,7 @@ impl Story<'_> {
         let answer =
             self.client.get(&question).after(&token).send_ok().await.map_err(|error| chain(&error))?;
         print::answer(&answer);
-        Ok(Told { question, answer: answer.body, token })
+        Ok(Played { question, answer: answer.body, token })
     }
 }
 

@@ -109,7 +109,7 @@ pub(crate) struct Event {
 pub(crate) fn events(kafka: &Kafka, topic: &str) -> Result<BTreeMap<(i32, u64), Event>, String> {
     let mut events = BTreeMap::new();
     for (partition, records) in (0..).zip(log::records(kafka, topic)) {
-        let mut sequence = Sequence::start();
+        let mut sequence = Sequence::default();
         for logged in records {
             let verdict = sequence.check(logged.epoch, logged.position, logged.id, logged.previous_id);
             let verdict = verdict.map_err(|error| format!("partition {partition} of the log: {error}"))?;

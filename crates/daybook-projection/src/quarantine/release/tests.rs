@@ -1,6 +1,7 @@
 //! How large the batches are in which events leave the quarantine.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use daybook_event::envelope::{self, Envelope};
 use daybook_event::event_data::DataError;
@@ -9,6 +10,7 @@ use jiff::Timestamp;
 use serde_json::value::{RawValue, to_raw_value};
 use uuid::Uuid;
 
+use super::super::PARKED_EVENTS_PER_KEY_MAX;
 use super::*;
 use crate::checkpoint::{Checkpoint, SourceId};
 use crate::projection::{Topic, ViewEntry};
@@ -97,17 +99,18 @@ fn waiting(letter: Uuid, key: String, position: u64, reason: Option<&str>) -> Pa
     }
 }
 
-/// A generation in which these wait, opened anew so that only what comes is measured.
+/// A generation in which these wait, opened again so that only what comes is measured.
 fn with(records: impl IntoIterator<Item = ParkedRecord>) -> (tempfile::TempDir, Generation) {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("gen");
     let start = Checkpoint::zero([("letters", 1)]);
     let generation = Generation::create(&path, &LETTERS.layout(), &start, "a test").unwrap();
-    generation.put_parked(&records.into_iter().collect::<Vec<_>>()).unwrap();
+    let records = records.into_iter().collect::<Vec<_>>();
+    generation.put_parked(&records).unwrap();
     generation.finish().unwrap();
     drop(generation);
     let generation = Generation::open(&path, &LETTERS.layout(), "a test").unwrap();
-    assert_eq!(generation.quarantine().events(), EVENTS);
+    assert_eq!(generation.quarantine().events(), records.len() as u64);
     (directory, generation)
 }
 
@@ -171,7 +174,7 @@ fn what_is_left_out_is_removed_in_batches_as_small_as_those_of_following() {
     assert_bounded(&generation);
 }
 
-/// What was not in a batch yet goes on waiting, and nothing is projected twice.
+/// What was not in a batch yet still waits, and nothing is projected twice.
 #[test]
 fn a_release_that_was_cut_short_in_the_middle_of_a_key_is_gone_on_with() {
     let (directory, generation, key) = of_one_key();
@@ -191,4 +194,29 @@ fn a_release_that_was_cut_short_in_the_middle_of_a_key_is_gone_on_with() {
     let (_other, at_once, key) = of_one_key();
     release(&at_once, LETTERS, &key).unwrap();
     assert_eq!(generation.digest(), at_once.digest());
+}
+
+/// The event would be the first of its row, and the others wait because it is not there.
+#[test]
+fn what_would_wait_behind_as_many_changes_of_its_row_as_may_wait_is_not_released_and_says_so() {
+    let row = Uuid::from_u128(7);
+    let change = |position| {
+        let (record, time_us) = (waiting(row, row.to_string(), position, Some("it contradicts")), 0);
+        let id = ViewChange::id(&record.source, position, time_us);
+        let change = Some(ViewChange { view: Letters::ID, row, time_us });
+        ParkedRecord { id, has_event_id: false, change, value: Some(Vec::new()), ..record }
+    };
+    let changes = |count: u64| (1..=count).map(change);
+    let event = || [waiting(row, "letter".to_owned(), 0, Some("unknown"))];
+    let (_directory, generation) = with(event().into_iter().chain(changes(PARKED_EVENTS_PER_KEY_MAX)));
+    let before = generation.moment();
+    let refused = release(&generation, LETTERS, "letter").unwrap_err();
+    assert!(matches!(refused, ReleaseError::NoRoom { .. }), "{refused}");
+    let said = refused.to_string();
+    for part in ["letters/0 offset 0", &row.to_string(), "no more events of one key", "--skip-event"] {
+        assert!(said.contains(part), "{said}");
+    }
+    assert!(Arc::ptr_eq(&before, &generation.moment()), "nothing was changed");
+    let (_directory, generation) = with(event().into_iter().chain(changes(PARKED_EVENTS_PER_KEY_MAX - 1)));
+    release(&generation, LETTERS, "letter").unwrap();
 }

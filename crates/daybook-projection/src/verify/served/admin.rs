@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{HoldError, Serves, socket_path};
+use super::{ServedError, Serves, socket_path};
 use crate::read_model::ADMIN_SOCKET;
 
 /// How long an answer may take that needs no disk.
@@ -31,11 +31,15 @@ impl Client {
     }
 
     /// What is kept in memory: nobody waits long for that.
-    pub(super) fn ask_at_once<T: DeserializeOwned>(&self, path: &str) -> Result<T, HoldError> {
+    pub(super) fn ask_at_once<T: DeserializeOwned>(&self, path: &str) -> Result<T, ServedError> {
         self.ask_within(SERVES_TIMEOUT, path, &()).map_err(|error| self.silent(error.to_string()))
     }
 
-    pub(super) fn ask<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, HoldError> {
+    pub(super) fn ask<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, ServedError> {
         self.ask_within(ANSWER_TIMEOUT, path, body).map_err(|error| self.silent(error.to_string()))
     }
 
@@ -43,8 +47,8 @@ impl Client {
         self.ask_within(SERVES_TIMEOUT, "/sample", &())
     }
 
-    pub(super) fn silent(&self, detail: String) -> HoldError {
-        HoldError::Silent { holder: self.holder.clone(), socket: self.directory.join(ADMIN_SOCKET), detail }
+    pub(super) fn silent(&self, detail: String) -> ServedError {
+        ServedError::Silent { holder: self.holder.clone(), socket: self.directory.join(ADMIN_SOCKET), detail }
     }
 
     fn ask_within<T: DeserializeOwned>(
@@ -70,7 +74,7 @@ impl Client {
     }
 }
 
-/// Whoever serves makes its socket again within seconds, unless its whole directory was taken away.
+/// The process that serves makes its socket again within seconds, unless its whole directory was taken away.
 fn unanswered(error: io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{error}; if that lasts, restart that process"))
 }
@@ -85,7 +89,7 @@ fn late(error: io::Error, timeout: Duration) -> io::Error {
     io::Error::new(io::ErrorKind::TimedOut, said)
 }
 
-/// Of HTTP 1.0, so that the answer ends with the connection. In one piece: whoever answers without a look at the body may
+/// Of HTTP 1.0, so that the answer ends with the connection. In one piece: a process that answers without reading the body may
 /// have closed the connection before a second piece is sent.
 fn request(path: &str, body: &[u8]) -> Vec<u8> {
     let length = body.len();

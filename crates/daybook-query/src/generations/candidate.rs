@@ -6,10 +6,9 @@ use daybook_event::event_data::EventData;
 use daybook_kafka::Kafka;
 use daybook_projection::quarantine::{Released, SkippedEvent, leave_out, release_all, unnamed};
 use daybook_projection::store::Failure;
-use daybook_projection::verify::unreadable_row;
 use daybook_projection::{
-    Checkpoint, FollowOptions, Follower, Generation, GenerationError, Progress, Projection, ReadModel,
-    ReadModelError, RecordAt, State, StopReason,
+    Checkpoint, Follower, Generation, GenerationError, Progress, Projection, ReadModel, ReadModelError,
+    RecordAt, State, StopReason,
 };
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
@@ -22,7 +21,7 @@ pub(super) struct Candidate {
     pub(super) generation: Arc<Generation>,
     pub(super) follower: Follower,
     pub(super) progress: watch::Receiver<Arc<Progress>>,
-    /// Whether somebody has accepted it as it is, whatever is served.
+    /// Whether an operator has accepted it as it is, whatever is served.
     pub(super) is_accepted: bool,
     /// From when on it is to be compared with what is served; none once it was, as far as it can be.
     pub(super) compare_at: Option<Instant>,
@@ -31,7 +30,7 @@ pub(super) struct Candidate {
 /// Where a candidate is, measured against what is served.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Standing {
-    There,
+    CaughtUp,
     Behind,
     Waits(String),
     /// It has to be opened afresh: its disk took no write, an opening leaves out what stopped it, or what it has is no longer what
@@ -40,13 +39,13 @@ pub(super) enum Standing {
     /// It will not get there in this process: for a fault of the log, or of this program, but for what [`Ended::at`] says.
     Ended(Ended),
     /// Nobody is to serve it: it is damaged, contradicts what is served, or would take back what was shown.
-    Unfit(String),
+    Rejected(String),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Ended {
     pub(super) why: String,
-    /// The record that stopped it, if one did. Whoever got past it in the log as it is shows that the log is not at fault.
+    /// The record that stopped it, if one did. A generation that got past it in the log as it is shows that the log is not at fault.
     pub(super) at: Option<RecordAt>,
 }
 
@@ -93,13 +92,13 @@ impl Candidate {
 
 fn standing(now: &Progress, is_accepted: bool, served: &Served) -> Standing {
     if now.checkpoint.covers(&served.reached) {
-        return Standing::There;
+        return Standing::CaughtUp;
     }
     // The log has no more than that, and what is served does not move: it never gets as far.
     let has_all = served.is_ahead_of_log && now.lag_total() == Some(0);
     match &now.state {
         State::Stopped(reason) => stopped(reason),
-        State::Following if has_all && is_accepted => Standing::There,
+        State::Following if has_all && is_accepted => Standing::CaughtUp,
         State::Following if has_all => Standing::Waits(
             "it has all that the log has, which is less than what is served has shown, and that is stopped. It takes over once the \
              log has the rest again; to serve what the log has, run `projector --replay --accept-difference WHY`"
@@ -113,12 +112,11 @@ fn standing(now: &Progress, is_accepted: bool, served: &Served) -> Standing {
 /// says nothing against the generation.
 pub(super) fn stopped(reason: &StopReason) -> Standing {
     let why = format!("it stopped before it had caught up: {reason}");
-    match reason {
-        reason if unreadable_row(reason).is_some() => Standing::Unfit(why),
-        StopReason::Store(error) if error.failure == Failure::Write => Standing::Again(why),
-        StopReason::QuarantineFull { .. } => Standing::Again(why),
-        reason if reason.may_pass() => Standing::Waits(why),
-        reason => Standing::Ended(Ended { why, at: reason.at().cloned() }),
+    match (reason.failure(), reason) {
+        (Some(Failure::Damage), _) => Standing::Rejected(why),
+        (Some(Failure::Write), _) | (_, StopReason::QuarantineFull { .. }) => Standing::Again(why),
+        _ if reason.may_pass() => Standing::Waits(why),
+        _ => Standing::Ended(Ended { why, at: reason.at().cloned() }),
     }
 }
 
@@ -135,13 +133,9 @@ pub(super) enum OpenError {
 }
 
 impl OpenError {
-    /// Whether nothing but another generation helps. Whatever else it is may pass: another process has the generation, the
-    /// disk is full, or the system gives no thread.
+    /// Whether nothing but another generation helps. All else may pass, such as a system that gives no thread.
     pub(super) fn is_lasting(&self) -> bool {
-        let lasts = |error: &GenerationError| {
-            matches!(error, GenerationError::ForeignLayout { .. } | GenerationError::Unfinished { .. })
-        };
-        self.is_damage() || matches!(self, Self::Generation(error) if lasts(error))
+        matches!(self, Self::Generation(error) if error.is_lasting())
     }
 
     /// Whether the generation is damaged, so that no process can serve it.
@@ -150,7 +144,7 @@ impl OpenError {
     }
 
     /// As `/status` has it, with what helps if it does not pass: nothing can be compared with what cannot be opened.
-    pub(super) fn told(&self) -> String {
+    pub(super) fn report(&self) -> String {
         match self {
             Self::Generation(GenerationError::Store(_) | GenerationError::Lock(_)) => format!(
                 "{self}. While that lasts no replay is compared with it: `projector --replay --accept-difference WHY` publishes one \
@@ -186,8 +180,7 @@ impl<E: EventData + 'static> Opener<E> {
     }
 
     pub(super) fn follow(&self, name: String, generation: Arc<Generation>) -> std::io::Result<Candidate> {
-        let follower =
-            Follower::start(&self.kafka, generation.clone(), self.projection, FollowOptions::default())?;
+        let follower = Follower::start(&self.kafka, generation.clone(), self.projection)?;
         let (progress, compare_at) = (follower.progress(), Some(Instant::now()));
         Ok(Candidate { name, generation, progress, follower, is_accepted: false, compare_at })
     }
@@ -233,7 +226,7 @@ mod tests {
         let progress = Progress::start(Arc::new(checkpoint(3)));
         let progress = Progress { state: State::Stopped(Arc::new(reason)), ..progress };
         let there = standing(&progress, false, &served(3, false));
-        assert_eq!(there, Standing::There, "what stops it later does not matter");
+        assert_eq!(there, Standing::CaughtUp, "what stops it later does not matter");
         standing(&progress, true, &served(4, true))
     }
 
@@ -259,13 +252,13 @@ mod tests {
         assert!(matches!(stopped_at_3(log(false)), Standing::Ended(_)));
         assert!(matches!(stopped_at_3(store(Failure::Other)), Standing::Waits(_)));
         assert!(matches!(stopped_at_3(store(Failure::Write)), Standing::Again(_)));
-        assert!(matches!(stopped_at_3(store(Failure::Damage)), Standing::Unfit(_)));
+        assert!(matches!(stopped_at_3(store(Failure::Damage)), Standing::Rejected(_)));
         assert!(matches!(stopped_at_3(StopReason::Defect { detail: String::new() }), Standing::Ended(_)));
         let gap = SequenceError::Gap { expected: 3, found: 5, set_aside: 0 };
         let Standing::Ended(ended) = stopped_at_3(StopReason::Sequence { at: at(), error: gap }) else {
             panic!()
         };
-        assert_eq!(ended.at.unwrap(), *at(), "it is told where");
+        assert_eq!(ended.at.unwrap(), *at(), "it says where");
         let (found, expected) = ("carts/0".to_owned(), "orders/0".to_owned());
         let foreign = StopReason::ForeignSource { at: at(), found, expected };
         assert!(matches!(stopped_at_3(foreign), Standing::Ended(_)));
@@ -292,7 +285,7 @@ mod tests {
             Progress { end_offsets: Arc::new(vec![(source, end)]), ..following.clone() }
         };
         let (has_all, has_less) = (ends(0), ends(1));
-        assert_eq!(standing(&has_all, true, &served(4, true)), Standing::There);
+        assert_eq!(standing(&has_all, true, &served(4, true)), Standing::CaughtUp);
         assert!(matches!(standing(&has_all, false, &served(4, true)), Standing::Waits(_)));
         let others =
             [(&has_all, served(4, false)), (&has_less, served(4, true)), (&following, served(4, true))];

@@ -4,23 +4,23 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use crate::catalog::Place;
+use crate::catalog::Location;
 use crate::footer::Run;
 
 /// Positions that follow one another, up to before `end`, and the record that has them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Span {
     end: u64,
-    place: Place,
+    location: Location,
 }
 
 /// One partition. No position is in two spans.
 #[derive(Debug, Default)]
-pub(crate) struct Places {
+pub(crate) struct Locations {
     spans: BTreeMap<u64, Span>,
 }
 
-impl Places {
+impl Locations {
     /// Takes a run of a segment in which is not older than any other that is here.
     pub(crate) fn put(&mut self, segment: u64, run: &Run) {
         let (first, end) = (run.first, run.end());
@@ -35,12 +35,12 @@ impl Places {
         if let Some(span) = behind {
             self.spans.insert(end, span);
         }
-        self.spans.insert(first, Span { end, place: Place { segment, block: run.block } });
+        self.spans.insert(first, Span { end, location: Location { segment, block: run.block } });
     }
 
-    pub(crate) fn at(&self, position: u64) -> Option<Place> {
+    pub(crate) fn at(&self, position: u64) -> Option<Location> {
         let (_, span) = self.spans.range(..=position).next_back()?;
-        (position < span.end).then_some(span.place)
+        (position < span.end).then_some(span.location)
     }
 
     /// Of these positions, those that no record has.
@@ -69,7 +69,7 @@ impl Places {
     pub(crate) fn forget(&mut self, segment: u64, runs: &[Run]) {
         for run in runs.iter().filter(|run| run.first < run.end()) {
             let spans = self.spans.range(run.first..run.end());
-            let of_segment = spans.filter(|(_, span)| span.place.segment == segment);
+            let of_segment = spans.filter(|(_, span)| span.location.segment == segment);
             let firsts: Vec<_> = of_segment.map(|(first, _)| *first).collect();
             for first in firsts {
                 self.spans.remove(&first);
@@ -93,29 +93,29 @@ mod tests {
             let runs: Vec<_> = (0..).zip(&runs).map(|(block, (first, count))| {
                 (u64::from(block) / 3, Run { first: *first, count: *count, bytes: 1, block })
             }).collect();
-            let mut places = Places::default();
-            runs.iter().for_each(|(segment, run)| places.put(*segment, run));
+            let mut locations = Locations::default();
+            runs.iter().for_each(|(segment, run)| locations.put(*segment, run));
             // As it is done: the oldest go first.
             for gone in 0..gone {
                 let of_it: Vec<_> =
                     runs.iter().filter(|(segment, _)| *segment == gone).map(|(_, run)| *run).collect();
-                places.forget(gone, &of_it);
+                locations.forget(gone, &of_it);
             }
             let expected = |position: u64| {
                 let has = |(segment, run): &&(u64, Run)| {
                     *segment >= gone && (run.first..run.end()).contains(&position)
                 };
                 let latest = runs.iter().rev().find(has);
-                latest.map(|(segment, run)| Place { segment: *segment, block: run.block })
+                latest.map(|(segment, run)| Location { segment: *segment, block: run.block })
             };
             for position in 0..45 {
-                prop_assert_eq!(places.at(position), expected(position), "position {}", position);
+                prop_assert_eq!(locations.at(position), expected(position), "position {}", position);
             }
             for (from, to) in [(0, 45), (3, 17), (20, 21), (9, 9)] {
-                let missing: Vec<_> = places.missing(from..to).into_iter().flatten().collect();
+                let missing: Vec<_> = locations.missing(from..to).into_iter().flatten().collect();
                 prop_assert_eq!(missing, (from..to).filter(|at| expected(*at).is_none()).collect::<Vec<_>>());
             }
-            prop_assert_eq!(places.first(), (0..45).find(|position| expected(*position).is_some()));
+            prop_assert_eq!(locations.first(), (0..45).find(|position| expected(*position).is_some()));
         }
     }
 }

@@ -33,7 +33,7 @@ pub(super) struct Next {
     tries: u32,
     /// How often something waited in it that is projected in what is served.
     takes_back: u32,
-    /// The record that stopped it for good, and from when on it is looked whether what is served has got past that.
+    /// The record that stopped it for good, and from when on it is checked whether what is served is past that.
     ended: Option<(RecordAt, Instant)>,
 }
 
@@ -67,7 +67,7 @@ impl Drop for Comparing {
 pub(super) struct Withdrawn {
     pub(super) why: String,
     pub(super) served: String,
-    /// Whether that has been done: who publishes the withdrawn one after that wants it anew.
+    /// Whether that has been done: a later publication of the withdrawn one is a new wish.
     pub(super) is_put_back: bool,
 }
 
@@ -190,7 +190,7 @@ impl Next {
     }
 
     /// What `/status` says of it; `behind_events` is what it has not projected and the served one has.
-    pub(super) fn told(&self, behind_events: Option<u64>) -> NextStatus {
+    pub(super) fn report(&self, behind_events: Option<u64>) -> NextStatus {
         let state = match (&self.stage, &self.why) {
             (Stage::Refused, _) => NextStatus::REFUSED,
             (Stage::Withdrawn(_), _) => NextStatus::WITHDRAWN,
@@ -224,7 +224,7 @@ pub(super) async fn moved(next: &mut Option<Next>) -> Moved {
             Moved::Compared(at_work.served.clone(), compared)
         }
         Some(Stage::CatchingUp(candidate)) => {
-            // An error: its follower is gone, and has told why.
+            // An error: its follower is gone, and has reported why.
             let _gone = candidate.progress.changed().await;
             Moved::Further
         }
@@ -255,7 +255,7 @@ mod tests {
             .collect();
         assert_eq!(pauses, [250, 500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000]);
         assert!(!next.is_due(true));
-        assert_eq!(next.told(None).state, "waiting");
+        assert_eq!(next.report(None).state, "waiting");
         let mut next = Next::new("gen-000001".to_owned());
         next.open(tokio::spawn(std::future::pending()));
         tokio::time::advance(Duration::from_secs(2)).await;

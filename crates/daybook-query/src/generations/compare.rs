@@ -1,6 +1,6 @@
 //! Whether a candidate says what is served says, at one place in the log.
 //!
-//! Two that follow are hardly ever at one place by themselves. So the candidate stands still until what is served, which goes on,
+//! Two that follow are hardly ever at one place by themselves. So the candidate stands still until what is served, which moves on,
 //! has got as far; then it follows to where that one was at one commit, and both are compared.
 
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use daybook_service::Stop;
 
 use super::candidate::Opener;
 use super::candidate::{Candidate, Ended, Standing, stopped};
-use crate::limits::{COMPARE_LOOK_INTERVAL, COMPARE_PAUSE, COMPARE_TIMEOUT};
+use crate::limits::{COMPARE_PAUSE, COMPARE_POLL_INTERVAL, COMPARE_TIMEOUT};
 use crate::serving::Serving;
 
 pub(super) struct Compared {
@@ -26,7 +26,7 @@ pub(super) struct Compared {
 
 enum AsFar {
     /// It has got as far at this commit.
-    There(Arc<Moment>),
+    Reached(Arc<Moment>),
     /// It gets no further at present, and nobody knows when it will.
     Stuck,
     NotYet,
@@ -50,7 +50,7 @@ impl<E: EventData + 'static> Opener<E> {
         let until = Instant::now() + COMPARE_TIMEOUT;
         let stop = || given_up.requested() || Instant::now() >= until;
         let again = match as_far(served, &generation.checkpoint(), &stop) {
-            AsFar::There(moment) => self.compare_at(&generation, served, &moment, &stop)?,
+            AsFar::Reached(moment) => self.compare_at(&generation, served, &moment, &stop)?,
             AsFar::NotYet => Some(not_in_time()),
             AsFar::Stuck => {
                 tracing::warn!(
@@ -87,12 +87,12 @@ impl<E: EventData + 'static> Opener<E> {
     }
 }
 
-/// An older one is a rollback, and somebody's wish, as is one that was accepted as it is.
+/// An older one is a rollback, which an operator wants, as is one that was accepted as it is.
 fn is_to_be_compared(candidate: &Candidate, served: &Serving) -> bool {
     candidate.name > served.name && !candidate.is_accepted
 }
 
-/// What stopped it may be a log that lost its end and has it again, at other offsets. Its follower looks for its place, and stops
+/// What stopped it may be a log that lost its end and has it again, at other offsets. Its follower finds its resume point again, and stops
 /// for good if it is anything else: so nothing but its own store ends a comparison.
 fn not_followed(reason: &StopReason) -> Result<Option<String>, Standing> {
     match stopped(reason) {
@@ -106,7 +106,7 @@ fn as_far(served: &Serving, here: &Checkpoint, stop: &dyn Fn() -> bool) -> AsFar
     loop {
         let moment = served.generation.last_moment();
         if moment.checkpoint.covers(here) {
-            return AsFar::There(moment);
+            return AsFar::Reached(moment);
         }
         let progress = served.progress.borrow().clone();
         if let State::Stopped(reason) = &progress.state
@@ -118,7 +118,7 @@ fn as_far(served: &Serving, here: &Checkpoint, stop: &dyn Fn() -> bool) -> AsFar
             let is_stuck = is_stuck(&before, &moment.checkpoint, here, &progress);
             return if is_stuck { AsFar::Stuck } else { AsFar::NotYet };
         }
-        thread::sleep(COMPARE_LOOK_INTERVAL);
+        thread::sleep(COMPARE_POLL_INTERVAL);
     }
 }
 
@@ -137,10 +137,7 @@ fn is_stuck(before: &Checkpoint, now: &Checkpoint, here: &Checkpoint, progress: 
 
 /// Whether a projection that stopped is not to be waited for. What may pass is tried again; a disk that took no write is mended.
 fn gets_no_further(reason: &StopReason) -> bool {
-    match reason {
-        StopReason::Store(error) => error.failure == Failure::Damage,
-        reason => !reason.may_pass(),
-    }
+    reason.failure().map_or(!reason.may_pass(), |failure| failure == Failure::Damage)
 }
 
 fn not_in_time() -> String {
@@ -154,7 +151,7 @@ fn contradiction(new: &Moment, old: &Moment, served: &str) -> Option<Standing> {
     if new.digest == old.digest || !parked_differently(&parked(old), &parked(new)).is_empty() {
         return None;
     }
-    Some(Standing::Unfit(format!(
+    Some(Standing::Rejected(format!(
         "its rows have digest {}, those of {served} at the same place {}: one of the two is damaged; `projector --verify` says \
          whether it is {served}",
         new.digest, old.digest
@@ -208,7 +205,7 @@ mod tests {
         assert!(not_followed(&StopReason::Sequence { at: at(), error: gap }).unwrap().is_some());
         assert!(not_followed(&StopReason::LogWentBack { at: at(), high: 2 }).unwrap().is_some());
         let damaged = StoreError::damaged("read", Path::new("gen-000002"), "a reason");
-        assert!(matches!(not_followed(&StopReason::Store(damaged)), Err(Standing::Unfit(_))));
+        assert!(matches!(not_followed(&StopReason::Store(damaged)), Err(Standing::Rejected(_))));
     }
 
     #[test]

@@ -15,7 +15,7 @@ use super::sorter::{Entry, Sorter};
 use crate::codec::{self, put_varint};
 use crate::store::StoreError;
 
-/// Bytes of a group beyond which a key's changes go on in another one: a reader holds a group in memory.
+/// Bytes of a group beyond which a key's changes continue in another one: a reader holds a group in memory.
 const GROUP_BYTES_MAX: usize = 64 << 10;
 /// More than any group has. The last change of one may go beyond [`GROUP_BYTES_MAX`] by itself; no topic takes records of this
 /// size.
@@ -173,7 +173,7 @@ fn read_table(file: &File) -> io::Result<Vec<u8>> {
     Ok(table)
 }
 
-/// For `any_bytes`: whether these are a run's table, which is then the same when it is written and read again.
+/// For `fuzz_checks`: whether these are a run's table, which is then the same when it is written and read again.
 #[cfg(any(test, fuzzing))]
 pub(crate) fn is_a_run_table(bytes: &[u8]) -> bool {
     let Ok(sections) = codec::read::<Vec<Section>>(bytes) else { return false };
@@ -187,7 +187,7 @@ pub(crate) fn is_a_run_table(bytes: &[u8]) -> bool {
 mod tests {
     use std::sync::Arc;
 
-    use super::super::{Merge, Pack, Unit};
+    use super::super::{CollectChange, Merge, Unit};
     use super::*;
     use crate::change::ChangeAt;
 
@@ -210,7 +210,7 @@ mod tests {
 
     #[test]
     fn no_flipped_bit_of_a_run_goes_unnoticed() {
-        let packs: [(u8, Pack<u8>); 2] = [
+        let collectors: [(u8, CollectChange<u8>); 2] = [
             (1, |event, to| {
                 to.extend_from_slice(&[*event; 3]);
                 Ok(Some(uuid::Uuid::from_u128(u128::from(event % 5))))
@@ -220,10 +220,10 @@ mod tests {
                 Ok((event % 2 == 0).then(|| uuid::Uuid::from_u128(u128::from(*event) << 64)))
             }),
         ];
-        let mut sorter = Sorter::new(packs.len(), 1 << 20);
+        let mut sorter = Sorter::new(collectors.len(), 1 << 20);
         for event in 0..12 {
             let at = ChangeAt { source: 1, offset: event.into(), position: event.into(), time_us: 7 };
-            sorter.collect(&packs, &event, &at, &[]).unwrap();
+            sorter.collect(&collectors, &event, &at, &[]).unwrap();
         }
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("000001.run");
@@ -238,7 +238,7 @@ mod tests {
                 assert_eq!(found, expected, "byte {at} of {}", whole.len());
             }
         }
-        // A length is looked at before so much is read.
+        // A length is checked before that much is read.
         let mut longer = whole.clone();
         longer[size_of::<u128>() + 3] ^= 0x80;
         std::fs::write(&path, longer).unwrap();

@@ -2,10 +2,10 @@
 //! compiled for them only.
 
 use super::block::Block;
-use super::bulk::is_a_run_table;
 use super::change::is_a_record;
 use super::checkpoint::SourceCheckpoint;
 use super::codec;
+use super::external_sort::is_a_run_table;
 use super::keys;
 
 /// Bytes of a block, a key, a checkpoint, a run's table or a change: no panic, and what is read lies within.

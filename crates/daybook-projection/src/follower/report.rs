@@ -25,26 +25,25 @@ impl<E: EventData> Following<E> {
         self.progress.send_modify(|progress| {
             let progress = Arc::make_mut(progress);
             progress.checkpoint = checkpoint;
-            progress.events_applied = counts.applied;
-            progress.duplicates_skipped = counts.duplicates;
-            progress.superseded_skipped = counts.superseded;
-            progress.last_event_at = counts.last_event_at;
+            progress.counts = counts;
         });
         Ok(())
     }
 
     /// Tells when it has caught up, and when what had stopped it is over: then all partitions are read again that can be.
-    pub(super) fn tell_how_it_goes(&mut self, catching: &mut Catching) {
+    pub(super) fn report_state(&mut self, catching: &mut Catching) {
         if matches!(self.going, State::Building) {
-            self.tell_left(catching.left(|source| self.engine.next_offset(source)));
+            self.report_left(catching.left(|source| self.engine.next_offset(source)));
             if catching.caught_up() {
                 self.going = State::Following;
             }
         }
-        let told = self.progress.borrow().state.clone();
-        match told {
+        let reported = self.progress.borrow().state.clone();
+        match reported {
             State::Stopped(_) if !catching.heard_all(self.is_away()) => return,
-            State::Stopped(_) => tracing::warn!("what can be read is read again; following goes on"),
+            State::Stopped(_) => {
+                tracing::warn!("all partitions that can be read are read again; following continues")
+            }
             State::Building if matches!(self.going, State::Following) => {}
             State::Building | State::Following => return,
         }
@@ -52,7 +51,7 @@ impl<E: EventData> Following<E> {
         publish_state(&self.progress, self.going.clone());
     }
 
-    fn tell_left(&self, left: u64) {
+    fn report_left(&self, left: u64) {
         self.progress.send_if_modified(|progress| {
             let changed = progress.left != Some(left);
             if changed {
@@ -71,9 +70,8 @@ impl<E: EventData> Following<E> {
     }
 
     /// Tells that it stopped, once as long as the reason is the same.
-    pub(super) fn tell_stopped(&mut self, reason: StopReason) {
-        let same =
-            |told: &State| matches!(told, State::Stopped(told) if told.to_string() == reason.to_string());
+    pub(super) fn report_stopped(&mut self, reason: StopReason) {
+        let same = |reported: &State| matches!(reported, State::Stopped(reported) if reported.to_string() == reason.to_string());
         if same(&self.progress.borrow().state) {
             return;
         }
@@ -87,7 +85,7 @@ pub(super) fn publish_state(progress: &watch::Sender<Arc<Progress>>, state: Stat
 }
 
 /// Tells which partitions nobody answers for, and in the log those that come and go.
-pub(super) fn tell_away(
+pub(super) fn report_away(
     progress: &watch::Sender<Arc<Progress>>,
     away: impl IntoIterator<Item = (SourceId, TopicError)>,
 ) {
@@ -109,10 +107,10 @@ fn log_away(before: &BTreeMap<SourceId, TopicError>, now: &BTreeMap<SourceId, To
     };
     match (unreachable(before), unreachable(now)) {
         (None, Some(why)) => tracing::warn!("no partition is followed until the log answers again: {why}"),
-        (Some(_), None) => tracing::info!("the log answers again, and is followed on"),
+        (Some(_), None) => tracing::info!("the log answers again, and following continues"),
         (None, None) => {
             for source in before.keys().filter(|source| !now.contains_key(source)) {
-                tracing::info!("{source} is answered for again, and followed on");
+                tracing::info!("{source} is answered for again, and followed");
             }
         }
         (Some(_), Some(_)) => return,
@@ -127,9 +125,9 @@ fn log_away(before: &BTreeMap<SourceId, TopicError>, now: &BTreeMap<SourceId, To
 }
 
 /// Tells when the thread panics, so that nobody waits for a follower that is gone.
-pub(super) struct TellPanic(pub(super) Arc<watch::Sender<Arc<Progress>>>);
+pub(super) struct ReportPanic(pub(super) Arc<watch::Sender<Arc<Progress>>>);
 
-impl Drop for TellPanic {
+impl Drop for ReportPanic {
     fn drop(&mut self) {
         if thread::panicking() {
             let detail = "its thread panicked; the log has the details".to_owned();
@@ -147,7 +145,7 @@ pub(super) struct Catching {
 }
 
 impl Catching {
-    /// What a look at the log has found; the first end of each partition counts.
+    /// What the log holds now; the first end of each partition counts.
     pub(super) fn learn(&mut self, log: &[Option<Watermarks>]) {
         self.ends.resize(log.len(), None);
         self.reached.resize(log.len(), false);
@@ -157,7 +155,7 @@ impl Catching {
         }
     }
 
-    pub(super) fn hear_anew(&mut self) {
+    pub(super) fn forget_heard(&mut self) {
         self.heard.fill(false);
     }
 
@@ -245,7 +243,7 @@ mod tests {
         assert!(!catching(&[3, 3]).heard_all(|_| true), "nothing at all was heard");
         all.hear(1);
         assert!(all.heard_all(nobody));
-        all.hear_anew();
+        all.forget_heard();
         assert!(!all.heard_all(nobody));
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! It is followed until it has projected whatever the served generation has, and compared with it ([`super::compare`]); then the
 //! served one's follower is stopped, so that it moves no further, and only when the candidate has reached that very place
-//! requests are sent to it. Requests in between are answered from the old generation, those that wait for a token go on
+//! requests are sent to it. Requests in between are answered from the old generation, those that wait for a token keep
 //! waiting. If anything fails on the way, the old one is followed again and stays. What nobody is to serve is withdrawn: what is
 //! served is published again, so that no start serves the other one.
 
@@ -13,7 +13,7 @@ use daybook_projection::is_where_it_was;
 use daybook_service::Stop;
 use tokio::time::{Instant, timeout};
 
-use super::Keeper;
+use super::GenerationManager;
 use super::candidate::stop;
 use super::candidate::{Candidate, Served, Standing};
 use super::compare::Compared;
@@ -22,15 +22,15 @@ use crate::limits::SWAP_TIMEOUT;
 use crate::serving::Serving;
 use tokio::task::spawn_blocking;
 
-impl<E: EventData + 'static> Keeper<E> {
+impl<E: EventData + 'static> GenerationManager<E> {
     /// Serves the candidate, if there is one and it has got as far as what is served.
     pub(super) async fn judge(&mut self, stopped: &Stop) {
         let Some(candidate) = self.next.as_mut().and_then(Next::take_candidate) else { return };
         let Some(served) = self.api.serving_now() else { return self.serve(candidate) };
         match (candidate.standing(&Served::of(&served)), candidate.compare_at) {
-            (Standing::There, Some(at)) if at <= Instant::now() => self.compare(candidate, served),
-            (Standing::There, Some(_)) => self.keep(candidate),
-            (Standing::There, None) => {
+            (Standing::CaughtUp, Some(at)) if at <= Instant::now() => self.compare(candidate, served),
+            (Standing::CaughtUp, Some(_)) => self.keep(candidate),
+            (Standing::CaughtUp, None) => {
                 self.swap(candidate, &served, stopped).await;
                 // Closing a store may wait for its disk.
                 drop(spawn_blocking(move || drop(served)));
@@ -74,7 +74,7 @@ impl<E: EventData + 'static> Keeper<E> {
             () = stopped.cancelled() => Standing::Behind,
         };
         let standing = match standing {
-            Standing::There => match self.takes_back(&candidate, served) {
+            Standing::CaughtUp => match self.takes_back(&candidate, served) {
                 None => return self.serve(candidate),
                 Some(standing) => standing,
             },
@@ -94,10 +94,10 @@ impl<E: EventData + 'static> Keeper<E> {
         if candidate.is_accepted {
             return None;
         }
-        // Released or left out there meanwhile: whoever opens it again does the same.
+        // Released or left out there meanwhile: the next opening does the same.
         match self.next.as_mut().is_some_and(Next::may_cease_to_take_back) {
             true => Some(Standing::Again(why)),
-            false => Some(Standing::Unfit(why)),
+            false => Some(Standing::Rejected(why)),
         }
     }
 
@@ -105,7 +105,7 @@ impl<E: EventData + 'static> Keeper<E> {
     async fn leave(&mut self, candidate: Candidate, standing: Standing, served: &str) {
         let Some(next) = &mut self.next else { return };
         match standing {
-            Standing::There | Standing::Behind => next.catch_up(candidate),
+            Standing::CaughtUp | Standing::Behind => next.catch_up(candidate),
             Standing::Waits(why) => next.wait(candidate, why),
             standing => {
                 self.let_go(standing, served).await;
@@ -119,11 +119,11 @@ impl<E: EventData + 'static> Keeper<E> {
         let Some(next) = &mut self.next else { return };
         match standing {
             Standing::Ended(ended) => next.end(ended),
-            Standing::Unfit(why) => {
+            Standing::Rejected(why) => {
                 self.withdraw(Withdrawn { why, served: served.to_owned(), is_put_back: false }).await
             }
             Standing::Again(why) | Standing::Waits(why) => next.failed(why),
-            Standing::There | Standing::Behind => {
+            Standing::CaughtUp | Standing::Behind => {
                 next.failed("it was closed before it was served".to_owned())
             }
         }
@@ -152,7 +152,7 @@ impl<E: EventData + 'static> Keeper<E> {
         self.withdraw(Withdrawn { why, served, is_put_back: false }).await;
     }
 
-    /// Publishes what is served again in place of what is to be served next. Tried again at each look, if that fails.
+    /// Publishes what is served again in place of what is to be served next. Tried again at each tick, if that fails.
     pub(super) async fn withdraw(&mut self, mut withdrawn: Withdrawn) {
         let Some(next) = &mut self.next else { return };
         let (read_model, name) = (self.read_model.clone(), next.name.clone());

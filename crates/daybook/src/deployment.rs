@@ -13,7 +13,7 @@ use crate::app::READ_MODEL;
 
 /// Flags of a program that runs a whole app, for `#[command(flatten)]`.
 #[derive(Debug, Clone, clap::Args)]
-pub struct PlaceFlags {
+pub struct DeploymentFlags {
     /// A real Kafka as HOST:PORT, several joined by commas; without it, a sandbox on an embedded broker
     #[arg(long, env = "DAYBOOK_BROKERS", value_name = "HOST:PORT,…")]
     brokers: Option<String>,
@@ -80,7 +80,7 @@ impl AppSettings {
 
 /// Where an app is to run, checked.
 #[derive(Debug, Clone)]
-pub enum Place {
+pub enum Deployment {
     /// On an embedded broker and in a temporary directory.
     Sandbox {
         /// Where the query service listens.
@@ -92,7 +92,7 @@ pub enum Place {
     Kafka(AppSettings),
 }
 
-/// A place that is ready for an app; keep it as long as the app runs.
+/// What is ready for an app; keep it as long as the app runs.
 pub struct Site {
     /// What the app is started with.
     pub settings: AppSettings,
@@ -100,7 +100,7 @@ pub struct Site {
     pub sandbox: Option<Sandbox>,
 }
 
-/// A place to try everything without Kafka: an embedded broker and a temporary directory, which go when this is dropped.
+/// To try everything without Kafka: an embedded broker and a temporary directory, which go when this is dropped.
 pub struct Sandbox {
     broker: EmbeddedBroker,
     directory: TempDir,
@@ -117,9 +117,9 @@ pub enum SandboxError {
     Directory(#[source] std::io::Error),
 }
 
-impl PlaceFlags {
+impl DeploymentFlags {
     /// Checks all flags, and reports all that are wrong together.
-    pub fn check(&self) -> Result<Place, SettingErrors> {
+    pub fn check(&self) -> Result<Deployment, SettingErrors> {
         let mut errors = SettingErrors::of_flags();
         let kafka = Kafka {
             // Checked, but never used, for a sandbox.
@@ -137,9 +137,9 @@ impl PlaceFlags {
         }
         errors.finish()?;
         if self.brokers.is_none() {
-            return Ok(Place::Sandbox { listen: self.listen, partitions: self.topics.partitions });
+            return Ok(Deployment::Sandbox { listen: self.listen, partitions: self.topics.partitions });
         }
-        Ok(Place::Kafka(AppSettings {
+        Ok(Deployment::Kafka(AppSettings {
             kafka,
             partitions: self.topics.partitions,
             replication_factor: self.topics.replication_factor,
@@ -149,8 +149,8 @@ impl PlaceFlags {
     }
 }
 
-impl Place {
-    /// Makes the place ready: for a sandbox, starts its broker with `topics`.
+impl Deployment {
+    /// Makes it ready: for a sandbox, starts its broker with `topics`.
     ///
     /// # Errors
     /// [`SandboxError`].
@@ -208,23 +208,23 @@ mod tests {
     #[derive(Parser)]
     struct Program {
         #[command(flatten)]
-        place: PlaceFlags,
+        deployment: DeploymentFlags,
     }
 
-    fn check(flags: &[&str]) -> Result<Place, String> {
+    fn check(flags: &[&str]) -> Result<Deployment, String> {
         let program = Program::parse_from([&["program"], flags].concat());
-        program.place.check().map_err(|errors| errors.to_string())
+        program.deployment.check().map_err(|errors| errors.to_string())
     }
 
     #[test]
     fn without_brokers_it_is_a_sandbox() {
-        assert!(matches!(check(&["--partitions", "3"]), Ok(Place::Sandbox { partitions: 3, .. })));
+        assert!(matches!(check(&["--partitions", "3"]), Ok(Deployment::Sandbox { partitions: 3, .. })));
     }
 
     #[test]
     fn with_brokers_data_is_kept_in_data_unless_said_otherwise() {
         let kept = |flags: &[&str]| match check(flags) {
-            Ok(Place::Kafka(settings)) => settings.data_dir,
+            Ok(Deployment::Kafka(settings)) => settings.data_dir,
             other => panic!("not on Kafka: {other:?}"),
         };
         assert_eq!(kept(&["--brokers", "kafka:9092"]), PathBuf::from("data"));

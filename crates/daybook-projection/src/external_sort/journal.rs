@@ -1,4 +1,4 @@
-//! The journal of a build: what of it is durable, so that another process can go on.
+//! The journal of a build: what of it is durable, so that another process can resume it.
 //!
 //! It is small, and replaced as a whole each time: a reader sees the state before or after, whatever happens. Its last line is
 //! the sum of what comes before: a flipped bit would leave out events, or take rows for written that are not.
@@ -45,8 +45,9 @@ pub(crate) struct Journal {
     pub(crate) skipped: Vec<SkippedEvent>,
     /// Records recognised as repeated, before those places.
     pub(crate) duplicates: u64,
-    /// Records of superseded writers, before those places.
-    pub(crate) superseded: u64,
+    /// Records of fenced writers, before those places.
+    #[serde(rename = "superseded")]
+    pub(crate) fenced: u64,
     /// Whether all rows have been written: from then on the generation itself says how far it is.
     pub(crate) settled: bool,
     /// Units to be written; empty while the log is being read.
@@ -98,22 +99,15 @@ impl JournalFile {
     /// Forgets a build that was begun before, if there is one. Durable when it returns.
     pub(crate) fn remove(build: &Path) -> Result<(), StoreError> {
         let path = build.join(FILE);
-        match std::fs::remove_file(&path).and_then(|()| files::sync_parent(&path)) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                Err(StoreError::new("remove", &path, error))
-            }
-            _ => Ok(()),
-        }
+        let removed = files::if_there(std::fs::remove_file(&path).and_then(|()| files::sync_parent(&path)));
+        removed.map_err(|error| StoreError::new("remove", &path, error))
     }
 
     /// The journal of a build that was begun before; `None` if nothing of it has become durable.
     pub(crate) fn open(build: &Path, layout: &Layout) -> Result<Option<Self>, JournalError> {
         let path = build.join(FILE);
-        let text = match std::fs::read(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(StoreError::new("read", &path, error).into()),
-        };
+        let text = files::read_if_there(&path).map_err(|error| StoreError::new("read", &path, error))?;
+        let Some(text) = text else { return Ok(None) };
         let foreign = |reason: String| Err(JournalError::Foreign { reason });
         let Some(json) = files::without_sum(&text) else {
             // Older ones have no sum.

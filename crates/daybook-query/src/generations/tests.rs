@@ -1,4 +1,4 @@
-//! The keeper while a candidate is being compared, with generations and a log of a toy's own.
+//! The generation manager while a candidate is being compared, with generations and a log of a toy's own.
 
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -32,8 +32,8 @@ const NEXT: &str = "gen-000002";
 const NO_BROKER: &str = "127.0.0.1:1";
 /// Far longer than anything here takes.
 const DEADLINE: Duration = Duration::from_secs(60);
-/// Pause between two looks.
-const LOOK_AGAIN: Duration = Duration::from_millis(5);
+/// Pause between two checks.
+const POLL_AGAIN: Duration = Duration::from_millis(5);
 
 /// Events of the log.
 const EVENTS: u64 = 100;
@@ -118,15 +118,15 @@ fn generation(read_model: &ReadModel, name: &str, events: u64) -> Arc<Generation
     Arc::new(Generation::open(&path, &layout, HOLDER).unwrap())
 }
 
-fn keeper(directory: &Path, kafka: Kafka) -> Keeper<Tick> {
+fn manager(directory: &Path, kafka: Kafka) -> GenerationManager<Tick> {
     let read_model = ReadModel::open(directory).unwrap();
     let api = Api::new(read_model.clone(), &TICKS.layout(), Duration::ZERO, Duration::ZERO);
     let (builds, _nobody_builds) = mpsc::channel(1);
-    Keeper::new(Arc::new(api), kafka, read_model, TICKS, HOLDER.to_owned(), builds)
+    GenerationManager::new(Arc::new(api), kafka, read_model, TICKS, HOLDER.to_owned(), builds)
 }
 
-fn served(keeper: &Keeper<Tick>) -> Option<String> {
-    keeper.api.serving_now().map(|serving| serving.name.clone())
+fn served(manager: &GenerationManager<Tick>) -> Option<String> {
+    manager.api.serving_now().map(|serving| serving.name.clone())
 }
 
 fn no_broker() -> Kafka {
@@ -135,7 +135,7 @@ fn no_broker() -> Kafka {
 
 /// Its disk has refused a write. The progress lasts as long as its sender.
 fn serve_on_a_full_disk(
-    keeper: &mut Keeper<Tick>,
+    manager: &mut GenerationManager<Tick>,
     generation: Arc<Generation>,
 ) -> watch::Sender<Arc<Progress>> {
     let error = StoreError::new("write", generation.path(), "no space");
@@ -143,83 +143,83 @@ fn serve_on_a_full_disk(
     let state = State::Stopped(Arc::new(StopReason::Store(error)));
     let progress = Progress { state, ..Progress::start(generation.checkpoint()) };
     let (follower, progress) = watch::channel(Arc::new(progress));
-    let candidate = keeper.opener.follow(SERVED.to_owned(), generation).unwrap();
-    keeper.serve(Candidate { progress, ..candidate });
+    let candidate = manager.opener.follow(SERVED.to_owned(), generation).unwrap();
+    manager.serve(Candidate { progress, ..candidate });
     follower
 }
 
-/// A start would build anew, or serve less than was shown.
+/// A start would build again, or serve less than was shown.
 #[tokio::test]
 async fn what_was_let_go_is_opened_again_where_what_is_published_is_refused() {
     let directory = tempfile::tempdir().unwrap();
-    let mut keeper = keeper(directory.path(), no_broker());
+    let mut manager = manager(directory.path(), no_broker());
     let [old, new] =
-        [(SERVED, 90), (NEXT, 1)].map(|(name, events)| generation(&keeper.read_model, name, events));
+        [(SERVED, 90), (NEXT, 1)].map(|(name, events)| generation(&manager.read_model, name, events));
     drop(new);
-    let _follower = serve_on_a_full_disk(&mut keeper, old);
-    keeper.next_is(NEXT).await.end(candidate::Ended { why: "the log has a gap".to_owned(), at: None });
+    let _follower = serve_on_a_full_disk(&mut manager, old);
+    manager.next_is(NEXT).await.end(candidate::Ended { why: "the log has a gap".to_owned(), at: None });
     let stopped = Stop::default();
     let deadline = Instant::now() + DEADLINE;
     let mut was_let_go = false;
-    while !was_let_go || served(&keeper).is_none() {
-        assert!(Instant::now() < deadline, "{:?}", keeper.api.next.load());
-        keeper.look().await;
-        was_let_go |= served(&keeper).is_none();
-        if matches!(keeper.next, Some(Next { stage: Stage::Opening(..), .. })) {
-            let Moved::Opened(opened) = next::moved(&mut keeper.next).await else { panic!("opened") };
-            keeper.opened(opened).await;
+    while !was_let_go || served(&manager).is_none() {
+        assert!(Instant::now() < deadline, "{:?}", manager.api.next.load());
+        manager.tick().await;
+        was_let_go |= served(&manager).is_none();
+        if matches!(manager.next, Some(Next { stage: Stage::Opening(..), .. })) {
+            let Moved::Opened(opened) = next::moved(&mut manager.next).await else { panic!("opened") };
+            manager.opened(opened).await;
         }
-        keeper.judge(&stopped).await;
+        manager.judge(&stopped).await;
     }
-    assert_eq!(served(&keeper).as_deref(), Some(SERVED));
-    assert_eq!(keeper.read_model.named().unwrap().as_deref(), Some(NEXT), "that is somebody's wish");
+    assert_eq!(served(&manager).as_deref(), Some(SERVED));
+    assert_eq!(manager.read_model.named().unwrap().as_deref(), Some(NEXT), "an operator wants it");
 }
 
-/// It cannot be opened for a while, and somebody has built another one, as he was told to.
+/// It cannot be opened for a while, and an operator has built another one, as advised.
 #[tokio::test]
 async fn what_is_published_later_takes_the_place_of_what_was_let_go() {
     let directory = tempfile::tempdir().unwrap();
-    let mut keeper = keeper(directory.path(), no_broker());
-    generation(&keeper.read_model, SERVED, 90);
+    let mut manager = manager(directory.path(), no_broker());
+    generation(&manager.read_model, SERVED, 90);
     let reopened =
         |instead_of: &str| Some(Reopened { name: SERVED.to_owned(), instead_of: instead_of.to_owned() });
-    keeper.reopened = reopened(SERVED);
-    keeper.look().await;
-    assert_eq!(keeper.next.as_ref().map(|next| &*next.name), Some(SERVED));
-    generation(&keeper.read_model, NEXT, 90);
-    keeper.look().await;
-    assert_eq!(keeper.next.as_ref().map(|next| &*next.name), Some(NEXT));
+    manager.reopened = reopened(SERVED);
+    manager.tick().await;
+    assert_eq!(manager.next.as_ref().map(|next| &*next.name), Some(SERVED));
+    generation(&manager.read_model, NEXT, 90);
+    manager.tick().await;
+    assert_eq!(manager.next.as_ref().map(|next| &*next.name), Some(NEXT));
     // Unless it is what was refused before.
-    keeper.reopened = reopened(NEXT);
-    keeper.look().await;
-    assert_eq!(keeper.next.as_ref().map(|next| &*next.name), Some(SERVED));
+    manager.reopened = reopened(NEXT);
+    manager.tick().await;
+    assert_eq!(manager.next.as_ref().map(|next| &*next.name), Some(SERVED));
 }
 
 /// What is served has to get further before both can be compared, and will not: its disk has refused a write.
 #[tokio::test(start_paused = true)]
 async fn what_is_compared_with_what_is_let_go_is_served_without_waiting_for_the_comparison() {
     let directory = tempfile::tempdir().unwrap();
-    let mut keeper = keeper(directory.path(), no_broker());
+    let mut manager = manager(directory.path(), no_broker());
     let [old, new] =
-        [(SERVED, 3), (NEXT, 4)].map(|(name, events)| generation(&keeper.read_model, name, events));
-    let _follower = serve_on_a_full_disk(&mut keeper, old);
-    let new = keeper.opener.follow(NEXT.to_owned(), new).unwrap();
-    keeper.next_is(NEXT).await.catch_up(new);
+        [(SERVED, 3), (NEXT, 4)].map(|(name, events)| generation(&manager.read_model, name, events));
+    let _follower = serve_on_a_full_disk(&mut manager, old);
+    let new = manager.opener.follow(NEXT.to_owned(), new).unwrap();
+    manager.next_is(NEXT).await.catch_up(new);
     let stopped = Stop::default();
-    keeper.judge(&stopped).await;
-    let Some(Next { stage: Stage::Comparing(at_work, _), .. }) = &keeper.next else { panic!("compared") };
+    manager.judge(&stopped).await;
+    let Some(Next { stage: Stage::Comparing(at_work, _), .. }) = &manager.next else { panic!("compared") };
     let given_up = at_work.given_up.clone();
 
-    while served(&keeper).is_some() {
+    while served(&manager).is_some() {
         assert!(!given_up.requested());
         tokio::time::advance(Duration::from_secs(1)).await;
-        keeper.mend().await;
+        manager.recover_store().await;
     }
-    assert!(given_up.requested(), "nobody waits for it any longer");
-    let Moved::Compared(with, compared) = next::moved(&mut keeper.next).await else { panic!("compared") };
-    keeper.compared(&with, compared).await;
-    keeper.judge(&stopped).await;
-    assert_eq!(served(&keeper).as_deref(), Some(NEXT));
+    assert!(given_up.requested(), "its result is no longer needed");
+    let Moved::Compared(with, compared) = next::moved(&mut manager.next).await else { panic!("compared") };
+    manager.compared(&with, compared).await;
+    manager.judge(&stopped).await;
+    assert_eq!(served(&manager).as_deref(), Some(NEXT));
 }
 
 /// Two brokers stand for the log before and after: it loses its end in the middle of the comparison, and has all events again at
@@ -233,16 +233,16 @@ async fn what_is_compared_while_the_log_is_cut_and_healed_is_served_in_the_end()
     // Readers have no more at hand than what they are about to take.
     kafka.options = vec![("queued.min.messages".to_owned(), "1".to_owned())];
     let directory = tempfile::tempdir().unwrap();
-    let mut keeper = keeper(directory.path(), kafka);
-    let (opener, read_model) = (keeper.opener.clone(), keeper.read_model.clone());
+    let mut manager = manager(directory.path(), kafka);
+    let (opener, read_model) = (manager.opener.clone(), manager.read_model.clone());
     let [old, new] = [(SERVED, 0), (NEXT, 1)].map(|(name, events)| generation(&read_model, name, events));
     let mut old = opener.follow(SERVED.to_owned(), old).unwrap();
     let is_there = |now: &Arc<Progress>| now.checkpoint.covers(&projected(EVENTS));
     let there = tokio::time::timeout(DEADLINE, old.progress.wait_for(is_there)).await.is_ok();
     assert!(there, "{:?}", old.progress.borrow());
-    keeper.serve(old);
+    manager.serve(old);
 
-    let (at_work, candidate, serving) = (opener.clone(), new.clone(), keeper.api.serving_now().unwrap());
+    let (at_work, candidate, serving) = (opener.clone(), new.clone(), manager.api.serving_now().unwrap());
     let comparing = tokio::task::spawn_blocking(move || {
         let asked = Cell::new(0);
         // It is asked before each record.
@@ -263,14 +263,14 @@ async fn what_is_compared_while_the_log_is_cut_and_healed_is_served_in_the_end()
 
     let candidate = opener.follow(NEXT.to_owned(), new).unwrap();
     let again = Some(why);
-    keeper.next = Some(Next::new(NEXT.to_owned()));
-    keeper.compared(SERVED, Ok(compare::Compared { candidate, again })).await;
-    let (api, stopped) = (keeper.api.clone(), Stop::default());
-    let running = tokio::spawn(keeper.run(stopped.clone()));
+    manager.next = Some(Next::new(NEXT.to_owned()));
+    manager.compared(SERVED, Ok(compare::Compared { candidate, again })).await;
+    let (api, stopped) = (manager.api.clone(), Stop::default());
+    let running = tokio::spawn(manager.run(stopped.clone()));
     let deadline = Instant::now() + DEADLINE;
     while api.serving_now().is_none_or(|serving| serving.name != NEXT) {
         assert!(Instant::now() < deadline, "{:?}", api.next.load());
-        tokio::time::sleep(LOOK_AGAIN).await;
+        tokio::time::sleep(POLL_AGAIN).await;
     }
     assert_eq!(**api.refused.load(), None);
     stopped.request();

@@ -6,7 +6,7 @@ use crate::change::ChangeAt;
 use crate::codec::RowError;
 
 /// Appends what of an event matters to one view, and gives the key of its row; appends nothing if nothing does.
-pub(crate) type Pack<E> = fn(&E, &mut Vec<u8>) -> Result<Option<Uuid>, RowError>;
+pub(crate) type CollectChange<E> = fn(&E, &mut Vec<u8>) -> Result<Option<Uuid>, RowError>;
 
 /// A change in the arena. Ordered by key, then by arrival.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -47,13 +47,13 @@ impl Sorter {
     /// Takes what each view wants of one event, but for those that leave it out; after an error, nothing of it.
     pub(crate) fn collect<E>(
         &mut self,
-        packs: &[(u8, Pack<E>)],
+        collectors: &[(u8, CollectChange<E>)],
         event: &E,
         at: &ChangeAt,
         left_out: &[u8],
     ) -> Result<(), RowError> {
         let before = self.arena.len();
-        let collected = self.collect_each(packs, event, at, left_out);
+        let collected = self.collect_each(collectors, event, at, left_out);
         if collected.is_err() {
             self.arena.truncate(before);
             for entries in &mut self.views {
@@ -65,17 +65,17 @@ impl Sorter {
 
     fn collect_each<E>(
         &mut self,
-        packs: &[(u8, Pack<E>)],
+        collectors: &[(u8, CollectChange<E>)],
         event: &E,
         at: &ChangeAt,
         left_out: &[u8],
     ) -> Result<(), RowError> {
-        for ((view, pack), entries) in packs.iter().zip(&mut self.views) {
+        for ((view, collect_change), entries) in collectors.iter().zip(&mut self.views) {
             if left_out.contains(view) {
                 continue;
             }
             let start = self.arena.len();
-            let Some(key) = pack(event, &mut self.arena)? else { continue };
+            let Some(key) = collect_change(event, &mut self.arena)? else { continue };
             at.put(&mut self.arena);
             let (key_high, key_low) = key.as_u64_pair();
             // Within four gigabytes: see `is_full`.
@@ -109,7 +109,7 @@ impl Sorter {
         &self.arena[entry.at as usize..][..entry.bytes as usize]
     }
 
-    /// Begins anew, in the same memory.
+    /// Empties it, and keeps the memory.
     pub(super) fn clear(&mut self) {
         self.arena.clear();
         self.views.iter_mut().for_each(Vec::clear);

@@ -10,19 +10,19 @@ use indicatif::{ProgressBar, ProgressStyle};
 const LINE_EVERY: Duration = Duration::from_secs(5);
 const BAR: &str = "{msg} [{bar:40}]";
 
-pub(super) enum Telling {
+pub(super) enum ProgressReporter {
     Bar(ProgressBar),
     Json,
-    Lines { told: Option<Instant> },
+    Lines { reported: Option<Instant> },
 }
 
-impl Telling {
+impl ProgressReporter {
     pub(super) fn new(json: bool) -> Self {
         if json {
             return Self::Json;
         }
         if !io::stderr().is_terminal() {
-            return Self::Lines { told: None };
+            return Self::Lines { reported: None };
         }
         let bar = ProgressBar::new(0);
         // A template that does not parse would only cost the looks.
@@ -30,7 +30,7 @@ impl Telling {
         Self::Bar(bar)
     }
 
-    pub(super) fn tell(&mut self, progress: &ReplayProgress) {
+    pub(super) fn report(&mut self, progress: &ReplayProgress) {
         match self {
             Self::Bar(bar) => {
                 bar.set_length(progress.total + progress.to_fold);
@@ -38,10 +38,10 @@ impl Telling {
                 bar.set_message(shown(progress));
             }
             Self::Json => line(&as_json(progress)),
-            Self::Lines { told } => {
+            Self::Lines { reported } => {
                 let last = progress.done == progress.total && progress.folded == progress.to_fold;
-                if last || told.is_none_or(|told| told.elapsed() >= LINE_EVERY) {
-                    *told = Some(Instant::now());
+                if last || reported.is_none_or(|reported| reported.elapsed() >= LINE_EVERY) {
+                    *reported = Some(Instant::now());
                     line(&shown(progress));
                 }
             }

@@ -14,14 +14,14 @@ use crate::keys::RowKey;
 use crate::quarantine::Parking;
 use crate::stop::StopReason;
 use crate::store::StoreError;
-use crate::view::{FoldError, PartStore, Parts, UnsavedParts, View};
+use crate::view::{FoldError, PartStore, Parts, UncommittedParts, View};
 
 /// Bytes of parts of one row that are held in memory.
 const PART_BYTES_MAX: usize = 4 << 20;
 
 #[derive(Debug)]
 pub(crate) enum ChangeError {
-    /// This one contradicts the row, or the row cannot be read: the row is to be begun anew, or given up.
+    /// This one contradicts the row, or the row cannot be read: the row is to be folded again, or given up.
     Fold(ChangeAt, FoldError),
     /// One that is to wait may not.
     Stopped(StopReason),
@@ -43,7 +43,7 @@ impl From<RowError> for ChangeError {
 }
 
 /// Which changes of the row at work wait: in some partitions all from the one on that contradicts it. A fold that fails has lost its
-/// row, so the row is begun anew from the runs, knowing that.
+/// row, so the row is folded again from the runs, knowing that.
 pub(crate) struct Kept<'k> {
     view: u8,
     sources: &'k [SourceId],
@@ -64,7 +64,7 @@ impl<'k> Kept<'k> {
         (self.parked_before, _) = self.parking.uncommitted();
     }
 
-    /// The same row anew, of which this change and all behind it wait.
+    /// The same row from its first change, of which this change and all behind it wait.
     pub(crate) fn begin_again(&mut self, first: ChangeAt, reason: StopReason) {
         self.first.push((first, reason));
         self.parking.back_to(self.parked_before);
@@ -97,7 +97,7 @@ pub(crate) trait KeyFold: Send {
         to: &mut BlockWriter<'_>,
     ) -> Result<u64, ChangeError>;
 
-    /// Begins the row anew, after an error.
+    /// Starts the row again, after an error.
     fn begin_again(&mut self, to: &mut BlockWriter<'_>);
 
     /// Writes the row, and begins the next one.
@@ -106,14 +106,14 @@ pub(crate) trait KeyFold: Send {
 
 pub(crate) struct ViewFold<V: View> {
     row: Option<V::Row>,
-    parts: UnsavedParts,
+    parts: UncommittedParts,
     part_bytes: usize,
     encoded: Vec<u8>,
 }
 
 impl<V: View> Default for ViewFold<V> {
     fn default() -> Self {
-        Self { row: None, parts: UnsavedParts::new(), part_bytes: 0, encoded: Vec::new() }
+        Self { row: None, parts: UncommittedParts::new(), part_bytes: 0, encoded: Vec::new() }
     }
 }
 
@@ -182,7 +182,7 @@ impl<V: View> ViewFold<V> {
 }
 
 /// Bytes at which a block is closed. A reader that misses sled's cache reads all of it; each one costs nine entries.
-/// A build that goes on must come to the same blocks: whoever changes this raises the version of the store.
+/// A resumed build must come to the same blocks: a change of this counts up the version of the store.
 const BLOCK_BYTES: usize = 32 << 10;
 /// Blocks that are written together; they wait in memory. They fill a segment of sled's: with more, the entries that
 /// prepare for them fill segments of which little stays, and sled moves that elsewhere.
@@ -207,7 +207,7 @@ pub(crate) struct BlockWriter<'g> {
     complete: Vec<(RowKey, Vec<u8>)>,
     last_key: RowKey,
     digest: Digest,
-    /// Parts that were written by themselves, of the row at work, with their hashes; none of what was written before it was begun anew.
+    /// Parts that were written by themselves, of the row at work, with their hashes; none of what was written before it was started again.
     loose: BTreeMap<u32, Option<RowHash>>,
 }
 
@@ -251,7 +251,7 @@ impl<'g> BlockWriter<'g> {
         self.loose.clear();
     }
 
-    /// The row is folded anew: nothing of it counts, and what was written of it is written again.
+    /// The row is folded again: nothing of it counts, and what was written of it is written again.
     pub(super) fn begin_again(&mut self) {
         for hash in self.loose.values_mut().filter_map(Option::take) {
             self.digest.remove(hash);

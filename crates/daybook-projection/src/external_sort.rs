@@ -32,4 +32,4 @@ pub(super) use merge::{Unit, plan};
 pub(super) use run::Run;
 #[cfg(any(test, fuzzing))]
 pub(super) use run::is_a_run_table;
-pub(super) use sorter::{Pack, Sorter};
+pub(super) use sorter::{CollectChange, Sorter};

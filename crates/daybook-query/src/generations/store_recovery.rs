@@ -1,6 +1,6 @@
 //! A served generation whose disk took no more writes is opened afresh once the disk takes them again.
 //!
-//! sled remembers its first failed write for as long as a store is open, so that its follower cannot just go on. Until the
+//! sled remembers its first failed write for as long as a store is open, so that its follower cannot just continue. Until the
 //! disk is well, queries are answered from what had been projected. Opening takes a moment in which nothing is served; what
 //! had not reached the disk is projected again from the log. What could not be read, or is damaged, no opening mends.
 
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use daybook_projection::generation::PROBE_FILE;
 use daybook_projection::store::Failure;
-use daybook_projection::{Checkpoint, State, StopReason};
+use daybook_projection::{Checkpoint, State};
 use daybook_service::Pause;
 use daybook_store::files;
 use tokio::time::Instant;
@@ -22,20 +22,20 @@ const PROBE_BYTES: usize = 4 << 20;
 const PROBE_PAUSE: Duration = Duration::from_secs(1);
 const PROBE_PAUSE_MAX: Duration = Duration::from_secs(60);
 
-pub(super) struct Mending {
+pub(super) struct StoreRecovery {
     pause: Pause,
     due_at: Option<Instant>,
     /// How far the generation had got when it was opened afresh.
     opened_at: Option<Arc<Checkpoint>>,
 }
 
-impl Default for Mending {
+impl Default for StoreRecovery {
     fn default() -> Self {
         Self { pause: Pause::new(PROBE_PAUSE, PROBE_PAUSE_MAX), due_at: None, opened_at: None }
     }
 }
 
-impl Mending {
+impl StoreRecovery {
     /// Whether the disk is to be probed now, for a store that failed when the generation had got that far.
     pub(super) fn is_due(&mut self, reached: &Arc<Checkpoint>) -> bool {
         let got_further = |before: &Arc<Checkpoint>| !before.covers(reached) && reached.covers(before);
@@ -50,14 +50,13 @@ impl Mending {
         true
     }
 
-    pub(super) fn opened_afresh(&mut self, reached: Arc<Checkpoint>) {
+    pub(super) fn reopened(&mut self, reached: Arc<Checkpoint>) {
         self.opened_at = Some(reached);
     }
 }
 
 pub(super) fn is_failed_write(state: &State) -> bool {
-    let State::Stopped(reason) = state else { return false };
-    matches!(&**reason, StopReason::Store(error) if error.failure == Failure::Write)
+    matches!(state, State::Stopped(reason) if reason.failure() == Some(Failure::Write))
 }
 
 /// Fails as the store would.
@@ -69,7 +68,7 @@ pub(super) fn probe(directory: &Path) -> io::Result<()> {
 mod tests {
     use std::fs;
 
-    use daybook_projection::{SourceCheckpoint, SourceId, StoreError};
+    use daybook_projection::{SourceCheckpoint, SourceId, StopReason, StoreError};
 
     use super::*;
 
@@ -102,20 +101,20 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_disk_that_fails_at_the_same_place_is_probed_less_and_less_often() {
-        let mut mending = Mending::default();
+        let mut recovery = StoreRecovery::default();
         let mut pauses = Vec::new();
         for _ in 0..8 {
             let mut waited = 0;
-            while !mending.is_due(&checkpoint(3)) {
+            while !recovery.is_due(&checkpoint(3)) {
                 tokio::time::advance(Duration::from_secs(1)).await;
                 waited += 1;
             }
             pauses.push(waited);
-            mending.opened_afresh(checkpoint(3));
+            recovery.reopened(checkpoint(3));
         }
         assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 60, 60]);
-        assert!(!mending.is_due(&checkpoint(4)));
+        assert!(!recovery.is_due(&checkpoint(4)));
         tokio::time::advance(Duration::from_secs(1)).await;
-        assert!(mending.is_due(&checkpoint(4)), "it had got further");
+        assert!(recovery.is_due(&checkpoint(4)), "it had got further");
     }
 }

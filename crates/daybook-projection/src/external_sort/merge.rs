@@ -10,8 +10,8 @@ use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::bulk::Run;
-use crate::bulk::run::{GROUP_READ_BYTES_MAX, RunWriter, Section, checksum};
+use crate::external_sort::Run;
+use crate::external_sort::run::{GROUP_READ_BYTES_MAX, RunWriter, Section, checksum};
 use crate::store::StoreError;
 
 /// All groups of one unit in the order of their keys; of one key, in the order of the runs.

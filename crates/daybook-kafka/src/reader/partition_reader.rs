@@ -14,9 +14,9 @@ use super::native::Topic;
 use crate::client::Context;
 use crate::{Kafka, LogError};
 
-pub(super) struct Source {
+pub(super) struct PartitionReader {
     pub(super) queue: PartitionQueue<Context>,
-    /// The same queue, for whoever reads many at once.
+    /// The same queue, for reading many records at once.
     pub(super) native: Topic,
     pub(super) topic: String,
     pub(super) full_topic: String,
@@ -24,13 +24,13 @@ pub(super) struct Source {
     pub(super) next_offset: Cell<i64>,
 }
 
-impl Source {
+impl PartitionReader {
     pub(super) fn open(
         consumer: &Arc<BaseConsumer<Context>>,
         kafka: &Kafka,
         start: &Start,
         wake: &Arc<Wake>,
-    ) -> Result<Source, LogError> {
+    ) -> Result<PartitionReader, LogError> {
         let full_topic = kafka.topic_name(&start.topic);
         let &Start { partition, offset, .. } = start;
         // librdkafka reads negative offsets as "beginning", "end" and the like.
@@ -44,11 +44,11 @@ impl Source {
         let native = Topic::open(consumer, &full_topic)
             .ok_or_else(|| LogError::NoSuchPartition { topic: full_topic.clone(), partition })?;
         let topic = start.topic.clone();
-        Ok(Source { queue, native, topic, full_topic, partition, next_offset: Cell::new(offset) })
+        Ok(PartitionReader { queue, native, topic, full_topic, partition, next_offset: Cell::new(offset) })
     }
 }
 
-pub(super) fn assign(consumer: &BaseConsumer<Context>, sources: &[Source]) -> Result<(), LogError> {
+pub(super) fn assign(consumer: &BaseConsumer<Context>, sources: &[PartitionReader]) -> Result<(), LogError> {
     let client_error =
         |error: KafkaError| LogError::Client { doing: "assigning partitions", reason: error.to_string() };
     let mut list = TopicPartitionList::with_capacity(sources.len());

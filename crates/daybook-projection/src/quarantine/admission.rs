@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use daybook_event::envelope::Envelope;
 use daybook_event::event_data::{EventData, Opened};
-use daybook_stream::{Admission, Disposition, EventRead, Headers, Placed, SetAsideLog};
+use daybook_stream::{Disposition, EventRead, Headers, Placed, SetAsideLog};
 use uuid::Uuid;
 
 use super::parking::{Parking, Totals};
@@ -19,14 +19,14 @@ use crate::sources::{Counts, Source};
 use crate::stop::StopReason;
 
 #[derive(Debug, Default)]
-pub(crate) struct Intake {
+pub(crate) struct Admission {
     pub(crate) parking: Parking,
     pub(crate) counts: Counts,
     skips: Skips,
     set_aside: SetAsideLog,
 }
 
-impl Intake {
+impl Admission {
     /// One of several, whose records count together; with `stops`, none waits.
     pub(crate) fn counting(totals: &Arc<Totals>, stops: bool) -> Self {
         Self { parking: Parking::counting(totals, stops), ..Self::default() }
@@ -73,9 +73,7 @@ impl Intake {
 
     /// Takes the next record of a partition. An event that does not wait is handed to `project`, with the views that leave it out; what
     /// of it is to wait is parked there.
-    ///
-    /// # Errors
-    /// [`StopReason`]; nothing of the record is noted then.
+    /// Errors: [`StopReason`]; nothing of the record is noted then.
     pub(crate) fn admit<E: EventData>(
         &mut self,
         source: &mut Source,
@@ -84,7 +82,7 @@ impl Intake {
         project: impl FnOnce(&Source, &Opened<'_, E>, &[u8], &mut Parking) -> Result<(), StopReason>,
     ) -> Result<(), StopReason> {
         let admission = source.state.admit_event::<E>(&record.view(), &headers);
-        let Admission { disposition, passing } =
+        let daybook_stream::Admission { disposition, passing } =
             admission.map_err(|refusal| source.stop(record.offset, refusal))?;
         let (parked, _) = self.parking.uncommitted();
         let taken = self.park_placed(source, record.source, passing.placed());
@@ -124,7 +122,7 @@ impl Intake {
                 self.park(source, record, headers(), (position, id), Some(reason))?;
             }
             Disposition::Repeated => self.counts.duplicates += 1,
-            Disposition::Fenced => self.counts.superseded += 1,
+            Disposition::Fenced => self.counts.fenced += 1,
             Disposition::Claim(_) => {}
             Disposition::SetAside { why, is_new } => {
                 if is_new {
@@ -135,7 +133,7 @@ impl Intake {
         Ok(())
     }
 
-    pub(crate) fn tell_set_aside(&mut self) {
+    pub(crate) fn report_set_aside(&mut self) {
         self.set_aside.tick();
     }
 

@@ -1,14 +1,14 @@
-//! The keeper: the one task that opens generations, owns their follower, and changes which of them is served.
+//! The generation manager: the one task that opens generations, owns their follower, and changes which of them is served.
 //!
-//! It goes in steps, none of which waits for long, so that it can always look after what is served and learn what has been
+//! It goes in steps, none of which waits for long, so that it can always attend to what is served and learn what has been
 //! published. A published generation is opened and followed until it has projected whatever the served one has; then it is
 //! swapped in ([`swap`]), so that no answer goes back in time. What fails on the way is tried again with a growing pause,
-//! unless nothing but another generation helps. Whatever lasts is told in `/status`.
+//! unless nothing but another generation helps. Whatever lasts is reported in `/status`.
 
 mod candidate;
 mod compare;
-mod mend;
 mod next;
+mod store_recovery;
 mod swap;
 #[cfg(test)]
 mod tests;
@@ -24,13 +24,13 @@ use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::api::{Absent, Api};
-use super::builder::Wanted;
-use super::limits::CURRENT_LOOK_INTERVAL;
+use super::builder::BuildRequest;
+use super::limits::CURRENT_POLL_INTERVAL;
 use super::status::NextStatus;
 use candidate::Candidate;
 use candidate::{OpenError, Opener, stop};
-use mend::{Mending, is_failed_write, probe};
 use next::{Moved, Next, Stage, Withdrawn};
+use store_recovery::{StoreRecovery, is_failed_write, probe};
 use tokio::task::spawn_blocking;
 
 struct Reopened {
@@ -39,7 +39,7 @@ struct Reopened {
     instead_of: String,
 }
 
-pub(super) struct Keeper<E: 'static> {
+pub(super) struct GenerationManager<E: 'static> {
     api: Arc<Api>,
     read_model: ReadModel,
     opener: Arc<Opener<E>>,
@@ -48,44 +48,35 @@ pub(super) struct Keeper<E: 'static> {
     next: Option<Next>,
     /// What was let go of, to be opened before what was published then; what is published later takes its place.
     reopened: Option<Reopened>,
-    mending: Mending,
+    recovery: StoreRecovery,
     /// Asks for a generation where there is none that can be served.
-    builds: mpsc::Sender<Wanted>,
+    builds: mpsc::Sender<BuildRequest>,
     /// What was asked for last, and how many builds had ended before: it is asked for once, unless that build has ended and there
     /// is still nothing to serve.
-    wanted: Option<(Wanted, u64)>,
+    build_requested: Option<(BuildRequest, u64)>,
 }
 
-impl<E: EventData + 'static> Keeper<E> {
+impl<E: EventData + 'static> GenerationManager<E> {
     pub(super) fn new(
         api: Arc<Api>,
         kafka: Kafka,
         read_model: ReadModel,
         projection: Projection<E>,
         holder: String,
-        builds: mpsc::Sender<Wanted>,
+        builds: mpsc::Sender<BuildRequest>,
     ) -> Self {
         let opener = Arc::new(Opener { kafka, projection, holder });
-        let mending = Mending::default();
-        Self {
-            api,
-            read_model,
-            opener,
-            follower: None,
-            next: None,
-            reopened: None,
-            mending,
-            builds,
-            wanted: None,
-        }
+        let (follower, next, reopened, build_requested) = (None, None, None, None);
+        let recovery = StoreRecovery::default();
+        Self { api, read_model, opener, follower, next, reopened, recovery, builds, build_requested }
     }
 
     pub(super) async fn run(mut self, stopped: Stop) {
-        let mut ticks = interval(CURRENT_LOOK_INTERVAL);
+        let mut ticks = interval(CURRENT_POLL_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                _ = ticks.tick() => self.look().await,
+                _ = ticks.tick() => self.tick().await,
                 moved = next::moved(&mut self.next) => match moved {
                     Moved::Opened(opened) => self.opened(opened).await,
                     Moved::Compared(served, compared) => self.compared(&served, compared).await,
@@ -94,7 +85,7 @@ impl<E: EventData + 'static> Keeper<E> {
                 () = stopped.cancelled() => break,
             }
             self.judge(&stopped).await;
-            self.tell();
+            self.report();
         }
         if let Some(follower) = self.follower.take() {
             stop(follower).await;
@@ -102,17 +93,17 @@ impl<E: EventData + 'static> Keeper<E> {
         self.forget_next().await;
     }
 
-    /// Looks after what is served, and at what is published.
-    async fn look(&mut self) {
-        self.mend().await;
+    /// Attends to what is served, and to what is published.
+    async fn tick(&mut self) {
+        self.recover_store().await;
         self.follow_again();
         let (read_model, put_back) = (self.read_model.clone(), self.next.as_ref().and_then(Next::put_back));
-        let looked = spawn_blocking(move || {
+        let found = spawn_blocking(move || {
             let is_withdrawn = put_back.is_none_or(|name| read_model.is_withdrawn(&name));
             (read_model.current(), is_withdrawn)
         });
-        let current = match looked.await {
-            // It was removed, or its note: nothing is left to be told.
+        let current = match found.await {
+            // It was removed, or its note: nothing is left to be reported.
             Ok((current, false)) => {
                 self.forget_next().await;
                 Ok(current)
@@ -130,12 +121,12 @@ impl<E: EventData + 'static> Keeper<E> {
         }
         match current {
             Ok(Ok(Some(name))) => self.consider(name).await,
-            Ok(Ok(None)) => self.want(Wanted::default()),
+            Ok(Ok(None)) => self.request_build(BuildRequest::default()),
             Ok(Err(error)) => {
                 let is_gone = error.is_gone();
                 self.next_is("CURRENT").await.refuse(error.to_string());
                 if is_gone {
-                    self.want(Wanted::default());
+                    self.request_build(BuildRequest::default());
                 }
             }
             Err(error) => self.next_is("CURRENT").await.refuse(error.to_string()),
@@ -144,9 +135,9 @@ impl<E: EventData + 'static> Keeper<E> {
 
     async fn consider(&mut self, name: String) {
         match self.next.as_ref().and_then(Next::withdrawn) {
-            // As it should be; why it is so goes on being told.
+            // As it should be; the reason is still reported.
             Some((_, Withdrawn { served, .. })) if *served == name && self.serves(&name) => return,
-            // Somebody has published it once more, maybe built anew.
+            // It was published once more, maybe after another build.
             Some((refused, Withdrawn { is_put_back: true, .. })) if refused == name => {
                 self.forget_next().await;
             }
@@ -166,7 +157,7 @@ impl<E: EventData + 'static> Keeper<E> {
             next.open(spawn_blocking(move || opener.open(&read_model, &name)));
         }
         self.blame().await;
-        self.want_another();
+        self.request_another();
     }
 
     fn serves(&self, name: &str) -> bool {
@@ -194,7 +185,7 @@ impl<E: EventData + 'static> Keeper<E> {
             Err(error) => error,
         };
         if !error.is_lasting() {
-            return next.failed(error.told());
+            return next.failed(error.report());
         }
         if self.reopened.take().is_some() {
             tracing::error!("what was served cannot be opened any more: {error}");
@@ -208,36 +199,38 @@ impl<E: EventData + 'static> Keeper<E> {
             }
             _ => {
                 next.refuse(error.to_string());
-                self.want_another();
+                self.request_another();
             }
         }
     }
 
-    fn want_another(&mut self) {
+    fn request_another(&mut self) {
         let refused = self.next.as_ref().filter(|next| matches!(next.stage, Stage::Refused));
         if let Some(name) = refused.map(|next| next.name.clone()) {
-            self.want(Wanted { replaces: Some(name), ..Wanted::default() });
+            self.request_build(BuildRequest { replaces: Some(name), ..BuildRequest::default() });
         }
     }
 
     /// Asks for a generation, if nothing is served.
-    fn want(&mut self, wanted: Wanted) {
+    fn request_build(&mut self, request: BuildRequest) {
         let ended = self.api.builds_ended.load(Ordering::SeqCst);
-        let is_asked_for =
-            self.wanted.as_ref().is_some_and(|(asked, before)| *asked == wanted && *before == ended);
-        if self.api.serving_now().is_some() || is_asked_for {
+        let is_requested = self
+            .build_requested
+            .as_ref()
+            .is_some_and(|(requested, before)| *requested == request && *before == ended);
+        if self.api.serving_now().is_some() || is_requested {
             return;
         }
         // Before the builder can fail: it then ends the process, since there is nothing else to serve.
         self.api.absent.store(Arc::new(Absent::Building));
-        if self.builds.try_send(wanted.clone()).is_ok() {
-            self.wanted = Some((wanted, ended));
+        if self.builds.try_send(request.clone()).is_ok() {
+            self.build_requested = Some((request, ended));
         }
     }
 
     fn serve(&mut self, candidate: Candidate) {
         tracing::info!(generation = candidate.name, "serving");
-        (self.next, self.wanted, self.reopened) = (None, None, None);
+        (self.next, self.build_requested, self.reopened) = (None, None, None);
         let Candidate { name, generation, follower, progress, .. } = candidate;
         self.api.serve(name, generation, progress, follower.repairing());
         self.follower = Some(follower);
@@ -256,13 +249,13 @@ impl<E: EventData + 'static> Keeper<E> {
     }
 
     /// Lets go of a generation whose disk refused a write, if the disk takes writes again, and of one that took part of a batch
-    /// and answers nothing any more; the next look at what is published opens it, or finds it damaged.
-    async fn mend(&mut self) {
+    /// and answers nothing any more; the next tick opens it, or finds it damaged.
+    async fn recover_store(&mut self) {
         let Some(serving) = self.api.serving_now() else { return };
         let state = serving.progress.borrow().state.clone();
         let is_torn = matches!(state, State::Stopped(_)) && serving.generation.is_torn();
         let reached = serving.generation.checkpoint();
-        if !(is_torn || is_failed_write(&state)) || !self.mending.is_due(&reached) {
+        if !(is_torn || is_failed_write(&state)) || !self.recovery.is_due(&reached) {
             return;
         }
         let (path, name) = (serving.generation.path().to_owned(), serving.name.clone());
@@ -271,8 +264,8 @@ impl<E: EventData + 'static> Keeper<E> {
         if !matches!(spawn_blocking(move || probe(&path)).await, Ok(Ok(()))) {
             return;
         }
-        tracing::info!("the disk takes writes; the read model is opened afresh");
-        self.mending.opened_afresh(reached);
+        tracing::info!("the disk takes writes; the read model is opened again");
+        self.recovery.reopened(reached);
         self.api.serve_nothing();
         match &mut self.next {
             Some(next) if next.is_on_its_way() => next.hurry(),
@@ -288,21 +281,22 @@ impl<E: EventData + 'static> Keeper<E> {
         }
     }
 
-    fn tell(&self) {
+    fn report(&self) {
         let served = self.api.serving_now();
         let behind = |next: &Next| {
             let (served, candidate) = (served.as_ref()?, next.candidate()?);
             Some(candidate.generation.checkpoint().behind(&served.generation.checkpoint()))
         };
-        let next = self.next.as_ref().map(|next| next.told(behind(next)));
+        let next = self.next.as_ref().map(|next| next.report(behind(next)));
         if served.is_none() {
             let opening = next.as_ref().is_some_and(|next| next.state != NextStatus::REFUSED);
-            let absent = if self.wanted.is_some() && !opening { Absent::Building } else { Absent::Opening };
+            let absent =
+                if self.build_requested.is_some() && !opening { Absent::Building } else { Absent::Opening };
             self.api.absent.store(Arc::new(absent));
         }
         let refused = next.as_ref().and_then(NextStatus::refused);
         if self.api.refused.load().as_ref() != &refused {
-            refused.iter().for_each(|told| tracing::error!("{told}"));
+            refused.iter().for_each(|why| tracing::error!("{why}"));
             self.api.refused.store(Arc::new(refused));
         }
         if self.api.next.load().as_ref() != &next {
