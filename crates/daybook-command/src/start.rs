@@ -259,7 +259,7 @@ impl<'s> Start<'s> {
         match found {
             None if self.recover => Ok(Beginning::Rebuilt),
             None => Ok(Beginning::Begun(Box::new(Begun::make(&self.directory.store(), opening)?))),
-            Some(found) if found.goes_on_in_log(whole.as_ref())? => {
+            Some(found) if found.continues_in_log(whole.as_ref())? => {
                 self.can_be_built(log, found.lacks_index())?;
                 Ok(Beginning::BehindLog(Box::new(found)))
             }
