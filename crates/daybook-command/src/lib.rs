@@ -1,8 +1,8 @@
-//! What every command service has: store, committer, outbox, relay, follower, HTTP. Knows no users, products or orders.
+//! What every command service has: store, committer, outbox, fencing, follower, HTTP. Knows no users, products or orders.
 //!
-//! A command's way: `http` reads it, `committer` decides it in a `group` on the `store` and appends state, unique keys,
-//! outcome under its key and sealed events to the journal as one synced record, applies the state to the store, `http` answers.
-//! From the journal `relay` brings the events to Kafka.
+//! A command's way: `http` reads it, `commit` decides it in a batch on the `store` and appends state, unique keys, outcome
+//! under its key and sealed events to the journal as one synced record, applies the state to the store, `http` answers. From
+//! the journal the relay of `outbox` brings the events to Kafka, as long as `fencing` finds nobody else in force.
 //! One thread writes; everything else reads or waits. A domain is an implementation of [`Aggregate`] and a route table.
 
 mod aggregate;

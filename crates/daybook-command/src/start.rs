@@ -259,7 +259,7 @@ impl<'s> Start<'s> {
         match found {
             None if self.recover => Ok(Beginning::Rebuilt),
             None => Ok(Beginning::Begun(Box::new(Begun::make(&self.directory.store(), opening)?))),
-            Some(found) if found.goes_on_in_log(whole.as_ref())? => {
+            Some(found) if found.continues_in_log(whole.as_ref())? => {
                 self.can_be_built(log, found.lacks_index())?;
                 Ok(Beginning::BehindLog(Box::new(found)))
             }
@@ -425,4 +425,48 @@ fn is_of_the_disk(error: &io::Error) -> bool {
     use io::ErrorKind::{FileTooLarge, QuotaExceeded, ReadOnlyFilesystem, StorageFull, TimedOut};
     let of_the_disk = [FileTooLarge, QuotaExceeded, ReadOnlyFilesystem, StorageFull, TimedOut];
     of_the_disk.contains(&error.kind()) || error.raw_os_error() == Some(EIO)
+}
+
+#[cfg(test)]
+mod tests {
+    use daybook_journal::ReadError;
+
+    use super::*;
+
+    #[test]
+    fn what_may_pass_is_found_below_whatever_wraps_it() {
+        let full = || io::Error::from(io::ErrorKind::StorageFull);
+        let topic = || "t".to_owned();
+        let takes_none = TopicError::TakesNoWrites { topic: topic(), partition: 0, waited_ms: 1 };
+        let unwritable = |source| DirectoryError::Unwritable { path: "d".into(), source };
+        let unread = ReadError::Io { path: "d".into(), byte: 0, source: full() };
+        let passing: [StartError; 12] = [
+            unwritable(full()).into(),
+            ClaimError::from(unwritable(full())).into(),
+            CompareError::from(unread).into(),
+            KeptError::Aside { dir: "d".into(), source: full() }.into(),
+            // Whatever the disk says.
+            KeptError::NoRoom { dir: "d".into(), source: io::Error::other("no") }.into(),
+            RecoverError::from(KeptError::from(StoreError::Failed)).into(),
+            RecoverError::from(AppendError::NoRoom { detail: String::new() }).into(),
+            UpgradeError::from(KeptError::from(StoreError::Failed)).into(),
+            StartError::Away(TopicError::Missing { topic: topic() }).for_index(Some("it is damaged")),
+            ClaimError::NoneTaken { reason: String::new() }.into(),
+            ClaimError::from(CompareError::from(takes_none)).into(),
+            RecoverError::from(LogError::Silent { topic: topic(), partition: 0, waited_ms: 1 }).into(),
+        ];
+        for error in passing {
+            assert!(error.may_pass(), "{error:?}");
+        }
+        let staying: [StartError; 5] = [
+            StartError::Clock,
+            unwritable(io::ErrorKind::PermissionDenied.into()).into(),
+            KeptError::from(StoreError::NotAsWritten).into(),
+            TopicError::Missing { topic: topic() }.into(),
+            RecoverError::Gone.into(),
+        ];
+        for error in staying {
+            assert!(!error.may_pass(), "{error:?}");
+        }
+    }
 }
