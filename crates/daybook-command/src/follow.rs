@@ -188,7 +188,7 @@ impl<A: Aggregate> Follower<A> {
         let mut sources = self.sources(&quarantine)?;
         let mut gap_before = None;
         loop {
-            self.find_places(&mut sources)?;
+            self.locate_all(&mut sources)?;
             self.write(sources.iter().map(FollowedPartition::checkpoint).collect())?;
             let Err(error) = self.read(&mut sources, &mut quarantine) else { return Ok(()) };
             if let FollowError::Returned = error {

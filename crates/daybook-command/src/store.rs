@@ -192,7 +192,7 @@ impl FoundStore {
             index: counters.map(|counters| counters.iter().map(|counter| counter.next).collect()),
             log: &tails.iter().map(|tail| tail.map_or(0, |tail| tail.position + 1)).collect::<Vec<_>>(),
             is_torn: matches!(self.found.tail(), Tail::Torn { .. }),
-            goes_on: states.iter().zip(log.partitions()).all(|(state, at)| goes_on(state, at)),
+            continues: states.iter().zip(log.partitions()).all(|(state, at)| continues(state, at)),
             index_is_ahead: number > self.found.last_number(),
         };
         match judge(&ends) {
@@ -205,12 +205,12 @@ impl FoundStore {
     /// Whether the journal has lost its end and is to go on behind what the log has: then it begins once the topic is claimed. Until
     /// then what an earlier process had under way may land there.
     pub(crate) fn goes_on_in_log(&self, log: Option<&WholeLog<'_>>) -> Result<bool, KeptError> {
-        let goes_on = self.in_log(log)?.is_some();
-        if goes_on {
+        let continues = self.in_log(log)?.is_some();
+        if continues {
             let untaken = |source| KeptError::Aside { dir: self.dir.clone(), source };
             takes_writes(&self.dir).map_err(untaken)?;
         }
-        Ok(goes_on)
+        Ok(continues)
     }
 
     /// Begins to write the journal, in a new file, and does again what the index may not have.
@@ -350,7 +350,7 @@ fn ends_of(tails: &[Option<reconcile::Tail>]) -> Vec<LogEnd> {
 }
 
 /// Whether the log's events go on where the journal's end: it has the journal's last one at its place.
-fn goes_on(state: &PartitionState, at: &OwnPartition) -> bool {
+fn continues(state: &PartitionState, at: &OwnPartition) -> bool {
     let (Some(last), Some(id)) = (state.next.checked_sub(1), state.last_id) else { return true };
     let is_longer = at.state.next_position() > state.next;
     !is_longer || at.state.sequence().check(u32::MAX, last, id, None).is_ok()

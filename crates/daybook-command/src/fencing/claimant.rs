@@ -372,7 +372,7 @@ mod tests {
     fn a_partition_that_takes_no_claim_is_lost_whatever_its_leader_says() {
         let silent = |held| why_silent("toys.events", 1, held, AGAIN_TIMEOUT);
         let takes_none = silent(Ok(topics::Watermarks { low: 0, high: 7 }));
-        assert!(takes_none.is_away(), "the others go on");
+        assert!(takes_none.is_away(), "the others continue");
         let said = takes_none.to_string();
         assert!(
             said.contains("partition 1 takes no writes") && said.contains("min.insync.replicas"),

@@ -104,7 +104,7 @@ impl<A: Aggregate> Follower<A> {
     /// Brings every source to the offset where its next event is now, once the log has it. While the end of the log is
     /// missing, following counts as stopped. A source that nobody answers for is left out: where its next event is now is not
     /// known.
-    pub(super) fn find_places(&self, sources: &mut [FollowedPartition]) -> Result<(), FollowError> {
+    pub(super) fn locate_all(&self, sources: &mut [FollowedPartition]) -> Result<(), FollowError> {
         while !self.stopping.requested() {
             let log = self.inspect(sources)?;
             let here: Vec<_> =

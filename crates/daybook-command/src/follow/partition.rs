@@ -143,7 +143,7 @@ impl FollowReporter {
     /// If anything has failed, how long it lasted.
     fn recovered_at(&self, now: Instant) -> Option<(Duration, String)> {
         let since = self.since.lock().unwrap_or_else(PoisonError::into_inner).take()?;
-        Some((now.saturating_duration_since(since), self.said.say_at("goes on", now)?))
+        Some((now.saturating_duration_since(since), self.said.say_at("resumes", now)?))
     }
 }
 

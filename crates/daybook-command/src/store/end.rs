@@ -26,7 +26,7 @@ pub(super) struct Ends<'a> {
     /// Whether the index has taken a record that the journal does not have.
     pub(super) index_is_ahead: bool,
     /// Whether the log goes on where the journal ends: with its last events, and not with those of another writer.
-    pub(super) goes_on: bool,
+    pub(super) continues: bool,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -61,7 +61,7 @@ pub(super) fn judge(ends: &Ends<'_>) -> Result<Judged, Missing> {
         ends.log.iter().zip(ends.journal).map(|(log, journal)| log.saturating_sub(*journal)).sum();
     // Of what was torn, the log can have one record. If it has more, this is an old copy, torn when it was made.
     let of_the_torn = ends.is_torn && (1..=RECORD_EVENTS_MAX).contains(&ahead);
-    if !ends.goes_on || !(ends.index_is_ahead || of_the_torn) {
+    if !ends.continues || !(ends.index_is_ahead || of_the_torn) {
         return Ok(Judged::Whole);
     }
     let index = ends.index.as_deref().unwrap_or_default();
@@ -150,7 +150,7 @@ mod tests {
         (is_torn, index_is_ahead): (bool, bool),
     ) -> Result<Judged, Missing> {
         let index = index.map(|index| index.to_vec());
-        judge(&Ends { journal: &journal, index, log: &log, is_torn, index_is_ahead, goes_on: true })
+        judge(&Ends { journal: &journal, index, log: &log, is_torn, index_is_ahead, continues: true })
     }
 
     #[test]
@@ -190,7 +190,7 @@ mod tests {
             log: &[6],
             is_torn: true,
             index_is_ahead: true,
-            goes_on: false,
+            continues: false,
         };
         assert_eq!(judge(&forked), Ok(Judged::Whole));
     }

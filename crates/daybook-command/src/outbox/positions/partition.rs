@@ -79,7 +79,7 @@ impl Partition {
     }
 
     /// Whether it takes what is sent to it, as far as is known.
-    pub(super) fn goes_on(&self, now: Instant) -> bool {
+    pub(super) fn continues(&self, now: Instant) -> bool {
         self.waited(now).is_none_or(|waited| waited < GOES_ON_WITHIN)
     }
 
@@ -184,15 +184,15 @@ mod tests {
     fn what_waits_is_counted_from_its_first_moment_to_the_next_acknowledgement() {
         let (mut partition, began) = (Partition::new(5, 0), Instant::now());
         let at = |seconds| began + Duration::from_secs(seconds);
-        assert!(partition.goes_on(at(3)), "nothing waits");
+        assert!(partition.continues(at(3)), "nothing waits");
         partition.note_waiting(at(0));
         partition.durable = 7;
         partition.note_waiting(at(8));
         assert_eq!(partition.stalled(at(10)), Some(STALLED_AFTER));
-        assert!(!partition.goes_on(at(3)));
+        assert!(!partition.continues(at(3)));
         partition.held.push_back((0, 1));
         assert_eq!(partition.take_held(at(12)), Ok(1));
-        assert!(partition.goes_on(at(13)) && partition.stalled(at(21)).is_none());
+        assert!(partition.continues(at(13)) && partition.stalled(at(21)).is_none());
         assert!(partition.stalled(at(22)).is_some(), "more of it waits");
         partition.held.extend((1..7).map(|position| (position, 1)));
         assert_eq!(partition.take_held(at(23)), Ok(6));

@@ -81,15 +81,15 @@ impl State {
     }
 }
 
-/// What is said of some partitions, by their numbers, as one text; that the others go on, if there are any and all of them do.
-pub(super) fn said(of_each: Vec<Option<String>>, goes_on: impl Fn(usize) -> bool) -> Option<String> {
+/// What is said of some partitions, by their numbers, as one text; that the others continue, if there are any and all of them do.
+pub(super) fn said(of_each: Vec<Option<String>>, continues: impl Fn(usize) -> bool) -> Option<String> {
     let mut others = (0..of_each.len()).filter(|partition| of_each[*partition].is_none()).peekable();
-    let others_go_on = others.peek().is_some() && others.all(goes_on);
+    let others_continue = others.peek().is_some() && others.all(continues);
     let mut said: Vec<_> = of_each.into_iter().flatten().collect();
     if said.is_empty() {
         return None;
     }
-    said.extend(others_go_on.then(|| "the other partitions continue".to_owned()));
+    said.extend(others_continue.then(|| "the other partitions continue".to_owned()));
     Some(said.join("; "))
 }
 

@@ -187,13 +187,13 @@ impl State {
     /// Partitions that are not answered for, or acknowledge nothing.
     fn standing_still(&self, now: Instant) -> Option<String> {
         let met_at = self.trouble.as_ref().and_then(|met| usize::try_from(met.partition?).ok());
-        let goes_on = |index: usize| {
+        let continues = |index: usize| {
             let partition = &self.partitions[index];
             let is_met = self.log_fault.is_some() || met_at == Some(index);
-            !is_met && partition.rest.is_none() && partition.goes_on(now)
+            !is_met && partition.rest.is_none() && partition.continues(now)
         };
         let of_each = (0..self.partitions.len()).map(|index| self.stands_still(index, now)).collect();
-        shut::said(of_each, goes_on)
+        shut::said(of_each, continues)
     }
 
     fn stands_still(&self, index: usize, now: Instant) -> Option<String> {
