@@ -19,6 +19,12 @@ structure:
 test-kafka BROKERS *FILTER:
     DAYBOOK_TEST_BROKERS={{ BROKERS }} cargo test --workspace --tests -- --ignored {{ FILTER }}
 
+# Each crate of the kernel, built from what would be published of it alone; dependencies as the tests have built them
+packages:
+    cargo package --offline --config 'profile.dev.debug="line-tables-only"' \
+        --config 'profile.dev.package."*".opt-level=1' --config 'profile.dev.package."*".debug=false' \
+        $(cd crates && printf -- '-p %s ' *)
+
 lint:
     cargo clippy --workspace --all-targets -- -D warnings
 

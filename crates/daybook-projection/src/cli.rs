@@ -17,6 +17,7 @@ use daybook_event::event_data::EventData;
 use daybook_service::{EXIT_FAILED, EXIT_IN_USE, init_logging, program};
 use flags::Flags;
 use flags::{Settings, Task};
+use serde_json::Value;
 
 use crate::Projection;
 
@@ -78,7 +79,9 @@ fn run<E: EventData + 'static>(settings: &Settings, projection: Projection<E>) -
     }
 }
 
-fn say(result: &str) -> Result<(), Failure> {
+/// The result: as JSON if the settings say so, else as text.
+fn say(settings: &Settings, json: &Value, text: String) -> Result<(), Failure> {
+    let result = if settings.json { json.to_string() } else { text };
     let written = writeln!(io::stdout().lock(), "{result}");
     written.map_err(|error| Failure::failed(format!("cannot write the result to stdout: {error}")))
 }

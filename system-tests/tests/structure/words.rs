@@ -6,12 +6,13 @@ use crate::tree::Tree;
 const EXEMPT: [&str; 1] = ["crates/daybook-service/src/http/request_metrics.rs"];
 
 /// Words and what they stand for in plain English.
-const PRIVATE_WORDS: [(&str, &str); 13] = [
+const PRIVATE_WORDS: [(&str, &str); 14] = [
     ("anew", "again"),
     ("somebody", "another process, a user"),
     ("whoever", "the process that"),
     ("told", "reported, said"),
     ("shut out", "fenced"),
+    ("superseded", "fenced"),
     ("come to lie", "be written at"),
     ("comes to lie", "is written at"),
     ("came to lie", "was written at"),

@@ -30,7 +30,7 @@ pub(super) fn roll_back(settings: &Settings, layout: &Layout) -> Result<(), Fail
     };
     let before_it = if before.is_empty() { "a generation that is no longer there" } else { &before };
     let text = format!("{now} is published again in place of {before_it}; {served}");
-    say(&if settings.json { json!({ "generation": now, "before": before }).to_string() } else { text })
+    say(settings, &json!({ "generation": now, "before": before }), text)
 }
 
 pub(super) fn discard(settings: &Settings) -> Result<(), Failure> {
@@ -42,7 +42,7 @@ pub(super) fn discard(settings: &Settings) -> Result<(), Failure> {
         [] => "nothing was left unfinished".to_owned(),
         names => format!("removed {}", names.join(", ")),
     };
-    say(&if settings.json { json!({ "removed": removed }).to_string() } else { text })
+    say(settings, &json!({ "removed": removed }), text)
 }
 
 pub(super) fn set_rate(settings: &Settings, rate: Option<u64>) -> Result<(), Failure> {
@@ -51,7 +51,7 @@ pub(super) fn set_rate(settings: &Settings, rate: Option<u64>) -> Result<(), Fai
         Some(rate) => format!("the replay at work reads at most {rate} events per second from now on"),
         None => "the replay at work is not throttled from now on".to_owned(),
     };
-    say(&if settings.json { json!({ "rate": rate }).to_string() } else { text })
+    say(settings, &json!({ "rate": rate }), text)
 }
 
 fn lock(read_model: &ReadModel) -> Result<DirectoryLock, Failure> {
@@ -100,7 +100,7 @@ pub(super) fn inspect<E>(settings: &Settings, projection: &Projection<E>, key: U
         shown.insert("skipped".to_owned(), json!(skipped));
     }
     let rows = Value::Object(shown);
-    say(&if settings.json { rows.to_string() } else { format!("{rows:#}") })
+    say(settings, &rows, format!("{rows:#}"))
 }
 
 pub(super) fn release<E: EventData + 'static>(
@@ -112,7 +112,7 @@ pub(super) fn release<E: EventData + 'static>(
     let released = served.release_key(projection, key).map_err(failed)?;
     let released = released.map_err(Failure::failed)?;
     let text = format!("released {} events of key {key}", released.projected);
-    report(settings, &text, &released)
+    say(settings, &json!(released), text)
 }
 
 pub(super) fn skip_event<E: EventData + 'static>(
@@ -140,7 +140,7 @@ pub(super) fn skip_event<E: EventData + 'static>(
     let text = format!(
         "{event} is left out for ever; of key {key}, {projected} events behind it were projected, {waiting} still wait"
     );
-    report(settings, &text, &released)
+    say(settings, &json!(released), text)
 }
 
 fn served<E: EventData + 'static>(
@@ -163,8 +163,4 @@ fn not_yet(event: &EventName, error: impl Display) -> Failure {
 
 fn failed(error: ServedError) -> Failure {
     Failure::failed(error)
-}
-
-fn report(settings: &Settings, text: &str, released: &Released) -> Result<(), Failure> {
-    say(&if settings.json { json!(released).to_string() } else { text.to_owned() })
 }

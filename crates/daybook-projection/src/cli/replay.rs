@@ -11,7 +11,7 @@ use crate::{
 use daybook_event::event_data::EventData;
 use daybook_service::{Stop, shutdown_signal};
 use daybook_stream::SetAside;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::flags::Settings;
 use super::progress::ProgressReporter;
@@ -39,7 +39,7 @@ pub(super) fn run<E: EventData + 'static>(
     };
     reporter.end();
     match replayed {
-        Ok(report) => say(&shown(&report, settings.json)),
+        Ok(report) => say(settings, &as_json(&report), as_text(&report)),
         Err(error) if error.is_in_use() => Err(Failure::in_use(error)),
         Err(error) => Err(Failure::failed(error)),
     }
@@ -76,27 +76,27 @@ pub(super) fn cancelled_by_signal() -> Result<Stop, Failure> {
     Ok(cancelled)
 }
 
-fn shown(report: &ReplayReport, json: bool) -> String {
+fn as_json(report: &ReplayReport) -> Value {
+    json!({
+        "generation": report.generation,
+        "path": report.path,
+        "published": report.published,
+        "events": report.events,
+        "duplicates": report.duplicates,
+        "digest": report.digest.to_string(),
+        "bytes_on_disk": report.bytes_on_disk,
+        "elapsed_s": report.elapsed.as_secs_f64(),
+        "resumed": report.resumed,
+        "quarantine_keys": report.quarantine.keys().count(),
+        "quarantine_events": report.quarantine.events(),
+        "set_aside": report.checkpoint.set_aside(),
+        "compared": compared(report),
+        "retired": report.retired,
+    })
+}
+
+fn as_text(report: &ReplayReport) -> String {
     let elapsed_s = report.elapsed.as_secs_f64();
-    if json {
-        return json!({
-            "generation": report.generation,
-            "path": report.path,
-            "published": report.published,
-            "events": report.events,
-            "duplicates": report.duplicates,
-            "digest": report.digest.to_string(),
-            "bytes_on_disk": report.bytes_on_disk,
-            "elapsed_s": elapsed_s,
-            "resumed": report.resumed,
-            "quarantine_keys": report.quarantine.keys().count(),
-            "quarantine_events": report.quarantine.events(),
-            "set_aside": report.checkpoint.set_aside(),
-            "compared": compared(report),
-            "retired": report.retired,
-        })
-        .to_string();
-    }
     let parked = match report.quarantine.keys().count() {
         0 => String::new(),
         keys => format!(

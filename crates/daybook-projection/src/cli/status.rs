@@ -24,7 +24,7 @@ pub(super) fn run(settings: &Settings, layout: &Layout) -> Result<(), Failure> {
         let status = json!({
             "generation": null, "unfinished": left.unfinished, "withdrawn": left.withdrawn, "rebuild": left.rebuild,
         });
-        return say(&if settings.json { status.to_string() } else { left.after(sentence) });
+        return say(settings, &status, left.after(sentence));
     };
     let bytes_on_disk = generation::bytes_on_disk(&path).map_err(Failure::failed)?;
     let status = match Generation::open(&path, layout, &holder()) {
@@ -51,7 +51,7 @@ pub(super) fn run(settings: &Settings, layout: &Layout) -> Result<(), Failure> {
     status["unfinished"] = json!(left.unfinished);
     status["withdrawn"] = json!(left.withdrawn);
     status["rebuild"] = left.rebuild.clone();
-    say(&if settings.json { status.to_string() } else { left.after(as_text(&status)) })
+    say(settings, &status, left.after(as_text(&status)))
 }
 
 struct Left {

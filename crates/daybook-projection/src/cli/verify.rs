@@ -1,6 +1,7 @@
 //! `--verify`.
 
 use daybook_event::event_data::EventData;
+use serde_json::json;
 
 use crate::replay::lower_priority;
 use crate::verify::{Difference, RowName, Unreadable, VerifyReport, verify};
@@ -37,7 +38,7 @@ pub(super) fn run<E: EventData + 'static>(
         true => Failure::in_use(error),
         false => Failure::failed(error),
     })?;
-    say(&if settings.json { as_json(&report) } else { as_text(&report) })?;
+    say(settings, &json!(report), as_text(&report))?;
     if report.is_sound() {
         return Ok(());
     }
@@ -52,11 +53,6 @@ pub(super) fn run<E: EventData + 'static>(
         Some(lost) => format!("{lost}, and verify again. Where that is not it: {rebuild}"),
         None => rebuild,
     }))
-}
-
-fn as_json(report: &VerifyReport) -> String {
-    // It has only text and numbers.
-    serde_json::to_string(report).unwrap_or_default()
 }
 
 fn as_text(report: &VerifyReport) -> String {

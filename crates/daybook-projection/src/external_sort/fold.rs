@@ -44,7 +44,7 @@ impl From<RowError> for ChangeError {
 
 /// Which changes of the row at work wait: in some partitions all from the one on that contradicts it. A fold that fails has lost its
 /// row, so the row is folded again from the runs, knowing that.
-pub(crate) struct Kept<'k> {
+pub(crate) struct RowParking<'k> {
     view: u8,
     sources: &'k [SourceId],
     parking: &'k mut Parking,
@@ -54,7 +54,7 @@ pub(crate) struct Kept<'k> {
     parked_before: usize,
 }
 
-impl<'k> Kept<'k> {
+impl<'k> RowParking<'k> {
     pub(crate) fn new(view: u8, sources: &'k [SourceId], parking: &'k mut Parking) -> Self {
         Self { view, sources, parking, first: Vec::new(), parked_before: 0 }
     }
@@ -71,7 +71,7 @@ impl<'k> Kept<'k> {
     }
 
     /// Parks a change, if it is to wait.
-    fn keeps(
+    fn parks(
         &mut self,
         source: &SourceId,
         row: Uuid,
@@ -93,7 +93,7 @@ pub(crate) trait KeyFold: Send {
         &mut self,
         key: Uuid,
         group: &[u8],
-        kept: &mut Kept<'_>,
+        row_parking: &mut RowParking<'_>,
         to: &mut BlockWriter<'_>,
     ) -> Result<u64, ChangeError>;
 
@@ -122,7 +122,7 @@ impl<V: View> KeyFold for ViewFold<V> {
         &mut self,
         key: Uuid,
         group: &[u8],
-        kept: &mut Kept<'_>,
+        row_parking: &mut RowParking<'_>,
         to: &mut BlockWriter<'_>,
     ) -> Result<u64, ChangeError> {
         let mut reader = RowReader::new(group);
@@ -131,9 +131,11 @@ impl<V: View> KeyFold for ViewFold<V> {
             let length = reader.number("length")?;
             let (bytes, at) = change::split(reader.take(length, "change")?)?;
             changes += 1;
-            let sources = kept.sources;
+            let sources = row_parking.sources;
             let source = sources.get(at.source as usize).ok_or(RowError::CutOff { field: "source" })?;
-            if !kept.first.is_empty() && kept.keeps(source, key, &at, bytes).map_err(ChangeError::Stopped)? {
+            if !row_parking.first.is_empty()
+                && row_parking.parks(source, key, &at, bytes).map_err(ChangeError::Stopped)?
+            {
                 continue;
             }
             let mut parts = Parts::new(to, &mut self.parts, V::ID, key);

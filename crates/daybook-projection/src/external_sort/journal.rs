@@ -18,7 +18,7 @@ use crate::store::StoreError;
 
 const FILE: &str = "JOURNAL";
 /// Counts up when the meaning of a journal or of runs changes.
-const VERSION: u32 = 4;
+const VERSION: u32 = 5;
 
 /// The journal, and where it is kept.
 #[derive(Debug)]
@@ -46,7 +46,7 @@ pub(crate) struct Journal {
     /// Records recognised as repeated, before those places.
     pub(crate) duplicates: u64,
     /// Records of fenced writers, before those places.
-    #[serde(rename = "superseded")]
+    #[serde(default)]
     pub(crate) fenced: u64,
     /// Whether all rows have been written: from then on the generation itself says how far it is.
     pub(crate) settled: bool,

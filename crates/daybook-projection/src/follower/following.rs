@@ -92,7 +92,7 @@ impl<E: EventData> Following<E> {
         let Some(mut found) = self.wait_until_readable()? else { return Ok(()) };
         let (mut catching, mut gap_before) = (Catching::default(), None);
         loop {
-            let next = match self.pass(&mut catching, &found) {
+            let next = match self.read_pass(&mut catching, &found) {
                 Ended::StopRequested => return Ok(()),
                 Ended::Stopped(reason) => return self.commit().and(Err(reason)),
                 Ended::ReadAgain => {
@@ -153,7 +153,7 @@ pub(super) enum Ended {
 
 impl<E: EventData> Following<E> {
     /// Reads what was found, and commits; returns why it goes no further.
-    pub(super) fn pass(&mut self, catching: &mut Catching, found: &Found) -> Ended {
+    pub(super) fn read_pass(&mut self, catching: &mut Catching, found: &Found) -> Ended {
         for (source, start) in found.here.iter().zip(&found.starts) {
             self.engine.seek(*source, start.offset);
         }

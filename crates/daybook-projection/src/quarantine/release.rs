@@ -43,7 +43,7 @@ pub enum ReleaseError {
     #[error(
         "key {key} stays parked: {at} would have to wait behind other changes of row {row}, and {bound}. No release makes room there: leave the first of them out with `projector --skip-event`, or build the rows again with `projector --replay`, where nothing waits that this program can project"
     )]
-    NoRoom { key: String, at: RecordAt, row: String, bound: String },
+    NoRoom { key: String, at: Box<RecordAt>, row: String, bound: String },
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -51,7 +51,7 @@ pub enum ReleaseError {
 impl ReleaseError {
     fn of(key: String, reason: StopReason) -> Self {
         match reason {
-            StopReason::QuarantineFull { at, key: row, bound } => Self::NoRoom { key, at: *at, row, bound },
+            StopReason::QuarantineFull { at, key: row, bound } => Self::NoRoom { key, at, row, bound },
             reason => Self::StillFails { key, reason },
         }
     }

@@ -14,7 +14,7 @@ use uuid::Uuid;
 use crate::change::ChangeAt;
 use crate::checkpoint::SourceId;
 use crate::external_sort::{
-    BlockWriter, ChangeError, JournalFile, Kept, KeyFold, Merge, Run, Unit, UnitEntry, plan,
+    BlockWriter, ChangeError, JournalFile, KeyFold, Merge, RowParking, Run, Unit, UnitEntry, plan,
 };
 use crate::generation::Generation;
 use crate::quarantine::Parking;
@@ -104,8 +104,8 @@ impl<E: EventData> Build<'_, E> {
         };
         let Some(view) = self.projection.views.get(unit.view) else { return Ok(None) };
         let mut writer = BlockWriter::new(&self.generation, view.id, Uuid::from_u128(unit.from))?;
-        let kept = Kept::new(view.id, &plan.sources, parking);
-        let changes = self.merge(plan, unit, (view.fold)().as_mut(), kept, &mut writer)?;
+        let row_parking = RowParking::new(view.id, &plan.sources, parking);
+        let changes = self.merge(plan, unit, (view.fold)().as_mut(), row_parking, &mut writer)?;
         if self.work.is_stopping() {
             return Ok(None);
         }
@@ -121,7 +121,7 @@ impl<E: EventData> Build<'_, E> {
         plan: &Plan,
         mut unit: Unit,
         fold: &mut dyn KeyFold,
-        mut kept: Kept<'_>,
+        mut row_parking: RowParking<'_>,
         to: &mut BlockWriter<'_>,
     ) -> Result<u64, ReplayError> {
         let open = |unit: &Unit| {
@@ -136,12 +136,12 @@ impl<E: EventData> Build<'_, E> {
                     fold.finish(Uuid::from_u128(before), to)?;
                 }
                 before_row = changes;
-                kept.begin_row();
+                row_parking.begin_row();
             }
-            match fold.fold(Uuid::from_u128(key), group, &mut kept, to) {
+            match fold.fold(Uuid::from_u128(key), group, &mut row_parking, to) {
                 Ok(folded) => changes += folded,
                 Err(ChangeError::Fold(at, error @ FoldError::Contradiction { .. })) => {
-                    kept.begin_again(at, self.contradiction(plan, at, error)?);
+                    row_parking.begin_again(at, self.contradiction(plan, at, error)?);
                     fold.begin_again(to);
                     (unit.from, changes) = (key, before_row);
                     merge = open(&unit)?;
