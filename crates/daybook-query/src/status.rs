@@ -203,7 +203,7 @@ fn partitions_away(progress: &Progress) -> Vec<String> {
     let line = |(source, why): (&SourceId, &TopicError)| match why.is_away() {
         // It names the partition.
         true => why.to_string(),
-        false => format!("{source} is not answered for: {why}"),
+        false => format!("{source} gets no answer: {why}"),
     };
     progress.away.iter().map(line).collect()
 }

@@ -57,7 +57,7 @@ async fn a_partition_that_nobody_answers_for_is_named_and_the_others_are_fresh()
     let router = service.router();
     let is_away = |status: &Value| status["partitions_away"].as_array().is_some_and(|all| all.len() == 1);
     let reported = status(&router, "away", is_away).await;
-    let sentence = format!("{} partition {} is not answered for", in_it.0, in_it.1);
+    let sentence = format!("{} partition {} gets no answer", in_it.0, in_it.1);
     assert!(reported["partitions_away"][0].as_str().unwrap().contains(&sentence), "{reported}");
     assert_eq!(
         (&reported["state"], &reported["stopped"], &reported["ready"]),

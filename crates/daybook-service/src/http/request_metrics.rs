@@ -24,22 +24,22 @@ pub type Count = Gauge<i64, AtomicI64>;
 /// What is counted of requests. Routes are those of the route table, never paths as clients write them.
 #[derive(Debug)]
 pub struct RequestMetrics {
-    answered: Family<Answered, Counter>,
-    duration: Family<Asked, Histogram, fn() -> Histogram>,
+    answered: Family<AnswerLabels, Counter>,
+    duration: Family<RouteLabels, Histogram, fn() -> Histogram>,
     at_work: Count,
     failed: Counter,
     logged: LogOnce,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Answered {
+struct AnswerLabels {
     method: &'static str,
     route: Route,
     status: u16,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Asked {
+struct RouteLabels {
     method: &'static str,
     route: Route,
 }
@@ -93,9 +93,9 @@ impl RequestMetrics {
     }
 
     pub fn answered(&self, method: &'static str, route: &Route, status: StatusCode, took: Duration) {
-        let asked = Asked { method, route: route.clone() };
-        self.duration.get_or_create(&asked).observe(took.as_secs_f64());
-        self.answered.get_or_create(&Answered { method, route: asked.route, status: status.as_u16() }).inc();
+        let labels = RouteLabels { method, route: route.clone() };
+        self.duration.get_or_create(&labels).observe(took.as_secs_f64());
+        self.answered.get_or_create(&AnswerLabels { method, route: labels.route, status: status.as_u16() }).inc();
     }
 
     /// Notes why a request could not be answered. Each is counted; one of a kind a minute is logged, so that a row which many

@@ -81,15 +81,15 @@ impl State {
     }
 }
 
-/// What is said of some partitions, by their numbers, as one text; that the others go on, if there are any and all of them do.
+/// What is said of some partitions, by their numbers, as one text; that the others continue, if there are any and all of them do.
 pub(super) fn said(of_each: Vec<Option<String>>, continues: impl Fn(usize) -> bool) -> Option<String> {
     let mut others = (0..of_each.len()).filter(|partition| of_each[*partition].is_none()).peekable();
-    let others_go_on = others.peek().is_some() && others.all(continues);
+    let others_continue = others.peek().is_some() && others.all(continues);
     let mut said: Vec<_> = of_each.into_iter().flatten().collect();
     if said.is_empty() {
         return None;
     }
-    said.extend(others_go_on.then(|| "the other partitions continue".to_owned()));
+    said.extend(others_continue.then(|| "the other partitions continue".to_owned()));
     Some(said.join("; "))
 }
 
@@ -162,7 +162,7 @@ mod standing_tests {
     use super::*;
 
     #[test]
-    fn that_others_go_on_is_said_only_where_it_is_so() {
+    fn that_others_continue_is_said_only_where_it_is_so() {
         let named = |partitions: [bool; 3]| {
             let of_each = partitions.iter().enumerate();
             of_each.map(|(number, is_named)| is_named.then(|| format!("{number} stands"))).collect()
