@@ -21,7 +21,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_io_timeout::TimeoutStream;
 
-use crate::http::without_host;
+use crate::http::refused_host;
 use crate::settings::{defaults, millis, number};
 
 /// A day: longer ones are mistakes of unit.
@@ -120,7 +120,7 @@ async fn connection(
     let io = TokioIo::new(Box::pin(stream));
     let router = TowerToHyperService::new(router);
     let answer = service_fn(move |request| {
-        let answer = without_host(&request).ok_or_else(|| router.call(request));
+        let answer = refused_host(&request).ok_or_else(|| router.call(request));
         async {
             match answer {
                 Ok(refused) => Ok(refused),

@@ -18,7 +18,7 @@ pub use answer::{json, state, tag};
 pub use body::{BODY_BYTES_MAX, Body};
 pub use entity_tags::{Conditions, EntityTag, EntityTags, Judged};
 pub use guard::{GuardLimits, guarded};
-pub(crate) use host::refused_host as without_host;
+pub(crate) use host::refused_host;
 pub use operations::{figures, operations, readiness};
 pub use request::{After, joined, one};
 pub use request::{id, parse_id, path_id};

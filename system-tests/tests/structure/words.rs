@@ -2,9 +2,6 @@
 
 use crate::tree::Tree;
 
-/// Not yet put into plain words: files that begin so are left out.
-const EXEMPT: [&str; 1] = ["crates/daybook-service/src/http/request_metrics.rs"];
-
 /// Words and what they stand for in plain English.
 const PRIVATE_WORDS: [(&str, &str); 14] = [
     ("anew", "again"),
@@ -73,7 +70,8 @@ const RETIRED_NAMES: [(&str, &str); 44] = [
 
 /// Private words in texts of shipped sources, and in documents outside of code.
 pub(crate) fn private_words(tree: &Tree) -> Vec<String> {
-    let texts = shipped(tree)
+    let texts = tree
+        .sources()
         .flat_map(|(path, code)| Lexed::of(code).texts.into_iter().map(move |text| (path, text)));
     let prose = |text: &str| text.split('`').step_by(2).collect::<Vec<_>>().join(" ");
     let documents = tree.documents().map(|(path, text)| (path, prose(text)));
@@ -88,7 +86,7 @@ pub(crate) fn private_words(tree: &Tree) -> Vec<String> {
 
 /// Retired names that are identifiers of shipped sources.
 pub(crate) fn retired_names(tree: &Tree) -> Vec<String> {
-    let found = shipped(tree).flat_map(|(path, code)| {
+    let found = tree.sources().flat_map(|(path, code)| {
         let code = Lexed::of(code).code;
         let is_there = |name: &&(&str, &str)| {
             code.split(|c: char| !c.is_alphanumeric() && c != '_').any(|found| found == name.0)
@@ -99,10 +97,6 @@ pub(crate) fn retired_names(tree: &Tree) -> Vec<String> {
             .map(move |(name, now)| format!("{path} has the name `{name}`: its place was taken by {now}"))
     });
     found.collect()
-}
-
-fn shipped(tree: &Tree) -> impl Iterator<Item = (&str, &str)> {
-    tree.sources().filter(|(path, _)| !EXEMPT.iter().any(|exempt| path.starts_with(exempt)))
 }
 
 /// Words in small letters, each between two spaces.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use axum::body::Body;
 use axum::error_handling::HandleErrorLayer;
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{Method, Uri, Version, header};
+use axum::http::{Method, Uri};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::{BoxError, Router};
@@ -96,13 +96,6 @@ async fn without_body(request: Request, timeout: Duration) -> Result<Request, Ap
     let (parts, body) = request.into_parts();
     no_body(&parts.method, body, timeout).await?;
     Ok(Request::from_parts(parts, Body::empty()))
-}
-
-/// Refuses a request without the one `Host` that HTTP/1.1 asks for (RFC 9112, 3.2).
-pub(crate) fn without_host<B>(request: &axum::http::Request<B>) -> Option<Response> {
-    let hosts = request.headers().get_all(header::HOST).iter().count();
-    let refused = || ApiError::header("host", "a request of HTTP/1.1 needs one Host header").into_response();
-    (request.version() == Version::HTTP_11 && hosts != 1).then(refused)
 }
 
 async fn no_such_path(uri: Uri) -> ApiError {
