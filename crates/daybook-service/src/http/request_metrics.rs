@@ -95,7 +95,9 @@ impl RequestMetrics {
     pub fn answered(&self, method: &'static str, route: &Route, status: StatusCode, took: Duration) {
         let labels = RouteLabels { method, route: route.clone() };
         self.duration.get_or_create(&labels).observe(took.as_secs_f64());
-        self.answered.get_or_create(&AnswerLabels { method, route: labels.route, status: status.as_u16() }).inc();
+        self.answered
+            .get_or_create(&AnswerLabels { method, route: labels.route, status: status.as_u16() })
+            .inc();
     }
 
     /// Notes why a request could not be answered. Each is counted; one of a kind a minute is logged, so that a row which many
