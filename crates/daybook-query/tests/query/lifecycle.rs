@@ -197,7 +197,9 @@ async fn what_an_earlier_version_has_left_unfinished_does_not_keep_a_new_one_fro
     let left = left.await.unwrap();
     let journal = std::fs::read_to_string(&left).unwrap();
     let (json, _sum) = journal.split_once('\n').unwrap();
-    std::fs::write(&left, json.replace("\"version\":4", "\"version\":3")).unwrap();
+    let earlier = json.replace("\"version\":5", "\"version\":4");
+    assert_ne!(earlier, json);
+    std::fs::write(&left, earlier).unwrap();
     let service = setting.serve().await;
     get_after(&service.router(), "/funds", &token).await.ok();
     service.stop().await.unwrap();
