@@ -93,7 +93,7 @@ fn path(user: Uuid) -> String {
 }
 
 async fn ready(address: SocketAddr) -> Outcome {
-    let client = quickstart::client::Client::new()?;
+    let client = quickstart::client::Client::new();
     for _ in 0..600 {
         let answer = client.get(&format!("http://{address}/health/ready")).send().await;
         if answer.is_ok_and(|answer| answer.status == 200) {

@@ -1,10 +1,17 @@
 //! A small HTTP client for the shop's own interfaces: status, token and JSON body of an answer.
 
+use std::error::Error;
+use std::io;
 use std::time::Duration;
 
 use daybook_event::headers;
-pub use reqwest::Method;
-use reqwest::RequestBuilder;
+use http_body_util::{BodyExt as _, Full};
+pub use hyper::Method;
+use hyper::body::Bytes;
+use hyper::header::CONTENT_TYPE;
+use hyper::http::request::Builder;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 use serde_json::Value;
 
 /// Longest wait for one answer: longer than any wait that a service grants.
@@ -32,7 +39,7 @@ pub struct Answer {
 pub enum ClientError {
     /// The request did not get through.
     #[error("{method} {url} got no answer")]
-    Request { method: Method, url: String, source: reqwest::Error },
+    Request { method: Method, url: String, source: Box<dyn Error + Send + Sync> },
     /// Another status than the caller needs.
     #[error("{url} answered {status}: {body}")]
     Status { url: String, status: u16, body: Value },
@@ -41,31 +48,43 @@ pub enum ClientError {
 /// Sends requests; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Client {
-    http: reqwest::Client,
+    http: hyper_util::client::legacy::Client<HttpConnector, Full<Bytes>>,
 }
 
 /// One request on its way to be sent.
 #[derive(Debug)]
 pub struct Request {
+    client: Client,
     method: Method,
     url: String,
-    builder: RequestBuilder,
+    head: Builder,
+    body: Full<Bytes>,
+}
+
+impl Default for Client {
+    fn default() -> Self {
+        let mut connector = HttpConnector::new();
+        connector.set_nodelay(true);
+        let http = hyper_util::client::legacy::Client::builder(TokioExecutor::new())
+            .pool_idle_timeout(IDLE_MAX)
+            .pool_timer(TokioTimer::new())
+            .build(connector);
+        Self { http }
+    }
 }
 
 impl Client {
     /// A client with its own pool of connections.
-    /// Errors: Only if the system's sockets cannot be set up.
-    pub fn new() -> Result<Self, reqwest::Error> {
-        let http =
-            reqwest::Client::builder().timeout(TIMEOUT).pool_idle_timeout(IDLE_MAX).no_proxy().build()?;
-        Ok(Self { http })
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
     }
 
     /// A request of `method` to `url`.
     #[must_use]
     pub fn request(&self, method: Method, url: &str) -> Request {
-        let builder = self.http.request(method.clone(), url);
-        Request { method, url: url.to_owned(), builder }
+        let head = hyper::Request::builder().method(method.clone()).uri(url);
+        Request { client: self.clone(), method, url: url.to_owned(), head, body: Full::default() }
     }
 
     #[must_use]
@@ -83,21 +102,20 @@ impl Client {
 impl Request {
     /// With a JSON body.
     #[must_use]
-    pub fn json(mut self, body: &Value) -> Self {
-        self.builder = self.builder.json(body);
-        self
+    pub fn json(self, body: &Value) -> Self {
+        self.json_as_is(&body.to_string())
     }
 
     /// With a JSON body that is sent as it is spelled.
     #[must_use]
     pub fn json_as_is(mut self, body: &str) -> Self {
-        self.builder = self.builder.header("content-type", "application/json").body(body.to_owned());
-        self
+        self.body = Full::from(body.to_owned());
+        self.header(CONTENT_TYPE.as_str(), "application/json")
     }
 
     #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Self {
-        self.builder = self.builder.header(name, value);
+        self.head = self.head.header(name, value);
         self
     }
 
@@ -110,15 +128,11 @@ impl Request {
     /// Sends it and reads the whole answer, whatever its status.
     /// Errors: [`ClientError::Request`] if there is no answer.
     pub async fn send(self) -> Result<Answer, ClientError> {
-        let failed =
-            |source| ClientError::Request { method: self.method.clone(), url: self.url.clone(), source };
-        let response = self.builder.send().await.map_err(failed)?;
-        let status = response.status().as_u16();
-        let header =
-            |name| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
-        let (token, as_of, etag) = (header(headers::TOKEN), header(headers::AS_OF), header("etag"));
-        let body = response.bytes().await.map_err(failed)?;
-        Ok(Answer { status, token, as_of, etag, body: json_or_text(&body) })
+        let Self { client, method, url, head, body } = self;
+        let answer = tokio::time::timeout(TIMEOUT, answer(&client, head, body)).await;
+        answer
+            .unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut).into()))
+            .map_err(|source| ClientError::Request { method, url, source })
     }
 
     /// Sends it and insists on a 2xx status.
@@ -131,6 +145,18 @@ impl Request {
         }
         Err(ClientError::Status { url, status: answer.status, body: answer.body })
     }
+}
+
+async fn answer(
+    client: &Client,
+    head: Builder,
+    body: Full<Bytes>,
+) -> Result<Answer, Box<dyn Error + Send + Sync>> {
+    let (head, body) = client.http.request(head.body(body)?).await?.into_parts();
+    let header = |name| head.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let (token, as_of, etag) = (header(headers::TOKEN), header(headers::AS_OF), header("etag"));
+    let body = json_or_text(&body.collect().await?.to_bytes());
+    Ok(Answer { status: head.status.as_u16(), token, as_of, etag, body })
 }
 
 fn json_or_text(body: &[u8]) -> Value {

@@ -58,7 +58,7 @@ impl Site {
             orders: String::new(),
             query: String::new(),
         };
-        let client = Client::new().expect("an HTTP client");
+        let client = Client::new();
         let mut site =
             Self { broker, directory, users: None, products: None, orders: None, query: None, urls, client };
         (site.users, site.urls.users) = site.service("users", "users").await;

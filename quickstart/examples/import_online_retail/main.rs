@@ -62,7 +62,7 @@ async fn import(file: &Path, deployment: &Deployment) -> Result<bool, String> {
 }
 
 async fn play_and_compare(urls: &Urls, plan: &plan::Plan) -> Result<bool, String> {
-    let client = Client::new().map_err(|error| error.to_string())?;
+    let client = Client::new();
     let before = report::events_in_log(&client, urls).await.map_err(|error| chain(&error))?;
     let progress = bar(play::commands(plan));
     let player = play::Player::new(client.clone(), urls.clone(), progress.clone());

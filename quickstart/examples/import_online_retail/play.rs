@@ -7,9 +7,8 @@ use daybook_event::headers;
 use daybook_event::token::{Token, TokenPosition};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use indicatif::ProgressBar;
-use quickstart::client::{Answer, Client, ClientError};
+use quickstart::client::{Answer, Client, ClientError, Method};
 use quickstart::shop::Urls;
-use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::plan::{Customer, Deed, Plan, Product};

@@ -72,7 +72,7 @@ async fn run(deployment: &Deployment, demo: bool) -> Result<ExitCode, String> {
 /// Ends only with an error; otherwise it serves until it is dropped.
 async fn serve(running: &Running, site: &Site, demo: bool) -> Result<(), String> {
     running.ready().await.map_err(|error| chain(&error))?;
-    let (client, urls) = (Client::new().map_err(|error| error.to_string())?, Urls::of(running));
+    let (client, urls) = (Client::new(), Urls::of(running));
     let mut question = None;
     if demo && story::is_log_empty(&site.settings).await? {
         let played = story::play(&client, &urls, &site.settings.kafka).await?;

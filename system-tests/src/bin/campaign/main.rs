@@ -83,7 +83,7 @@ fn run(flags: &Flags, seed: u64) -> Fallible<bool> {
 fn campaign(flags: &Flags, seed: u64, directory: &Path) -> Fallible<bool> {
     let runtime = Runtime::new()?;
     let stop = stop_at_signal(runtime.handle());
-    let http = Http::new()?;
+    let http = Http::new();
     progress(&format!("seed {seed}, {} broker(s), in {}", flags.brokers, directory.display()));
     build(flags, &stop)?;
     let cluster = Cluster::start(&directory.join("kafka"), &flags.brokers, flags.port, runtime.handle())?;

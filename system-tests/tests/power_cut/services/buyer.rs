@@ -30,7 +30,7 @@ pub(crate) struct Buyer {
 impl Buyer {
     pub(crate) fn new(number: usize, seed: u64, feed: &Arc<Feed>) -> Self {
         let random = StdRng::seed_from_u64(seed << 32 | number as u64);
-        let (client, feed) = (Client::new().expect("an HTTP client"), Arc::clone(feed));
+        let (client, feed) = (Client::new(), Arc::clone(feed));
         let (there, gone, stories) = (Vec::new(), Vec::new(), Vec::new());
         Self { number, random, client, feed, there, gone, stories, sent: 0 }
     }

@@ -29,7 +29,7 @@ pub(crate) struct Pair {
 
 impl Feed {
     pub(crate) async fn start(kafka: &Kafka) -> Arc<Self> {
-        let (directory, client) = (recording::directory(), Client::new().expect("an HTTP client"));
+        let (directory, client) = (recording::directory(), Client::new());
         let users = Restarted::start(Which::Users, kafka, &directory.path().join("users")).await;
         let products = Restarted::start(Which::Products, kafka, &directory.path().join("products")).await;
         let users = users.ready(&client).await.expect("A starts");

@@ -52,7 +52,7 @@ pub(crate) struct Shopper {
 impl Shopper {
     pub(crate) fn new(number: usize, seed: u64) -> Self {
         let random = StdRng::seed_from_u64(seed << 32 | number as u64);
-        let client = Client::new().expect("an HTTP client");
+        let client = Client::new();
         Self { number, random, client, stories: Vec::new(), sent: 0 }
     }
 

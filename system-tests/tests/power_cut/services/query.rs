@@ -46,7 +46,7 @@ async fn whatever_a_power_cut_leaves_the_read_model_becomes_what_it_would_have_b
 
 async fn record(asked: Asked) -> (Workshop, Recorded) {
     let mut random = StdRng::seed_from_u64(asked.seed);
-    let (broker, client) = (TestBroker::embedded(), Client::new().expect("an HTTP client"));
+    let (broker, client) = (TestBroker::embedded(), Client::new());
     let (feed, directory) = (Feed::start(broker.kafka()).await, recording::directory());
     let orders = Restarted::start(Which::Orders, broker.kafka(), &data(directory.path())).await;
     let orders = orders.ready(&client).await.expect("C starts");

@@ -68,7 +68,7 @@ pub(crate) struct Recorded {
 impl Recorded {
     pub(crate) fn of(shoppers: Vec<Shopper>, watch: Watch) -> Self {
         let stories = shoppers.into_iter().flat_map(|shopper| shopper.stories).collect();
-        Self { stories, log: watch.stop(), client: Client::new().expect("an HTTP client") }
+        Self { stories, log: watch.stop(), client: Client::new() }
     }
 
     /// Starts the service on an image, asks it, and looks at the log behind it.
