@@ -112,7 +112,13 @@ pub async fn run<A: Aggregate>(
     let closed = Stop::default();
     let close = closed.on_drop();
     let closed = async move { closed.cancelled().await };
-    let mut server = tokio::spawn(daybook_service::serve(listener, router, settings.connections, closed));
+    let served = Stop::default();
+    let serves = served.on_drop();
+    let connections = settings.connections;
+    let mut server = tokio::spawn(async move {
+        let _serves = serves;
+        daybook_service::serve(listener, router, connections, closed).await;
+    });
     tracing::info!(service = A::SERVICE, "starting; health is answered on {address}");
     let running = tokio::select! {
         running = start_as_soon_as_it_may::<A>(&settings, &progress) => running?,
@@ -125,14 +131,18 @@ pub async fn run<A: Aggregate>(
     started.get_or_init(|| routes.router(Arc::clone(&running.service)));
     tracing::info!(service = A::SERVICE, "listening on {address}");
     let health = Arc::clone(&running.service.health);
-    until_stop_or_fault(shutdown, &running, &health).await;
+    until_stop_or_fault(shutdown, &running, &health, &served).await;
     drop(close);
-    if tokio::time::timeout(ANSWERING_AT_STOP_MAX, &mut server).await.is_err() {
-        tracing::warn!("some clients did not finish their requests; their connections are cut");
-        server.abort();
-    }
+    let served = match tokio::time::timeout(ANSWERING_AT_STOP_MAX, &mut server).await {
+        Ok(served) => served.map_err(|_| RunError::Panicked("server")),
+        Err(_) => {
+            tracing::warn!("some clients did not finish their requests; their connections are cut");
+            server.abort();
+            Ok(())
+        }
+    };
     tracing::info!(service = A::SERVICE, "stopping");
-    stop_in_time(running, &health, settings.limits.drain_timeout).await
+    stop_in_time(running, &health, settings.limits.drain_timeout).await.and(served)
 }
 
 /// Answers as `started` does as soon as that is set, and as `starting` before.
@@ -202,9 +212,11 @@ async fn until_stop_or_fault<A: Aggregate>(
     stop: impl Future<Output = ()>,
     running: &Running<A>,
     health: &Health,
+    served: &Stop,
 ) {
     tokio::select! {
         () = stop => {}
+        () = served.cancelled() => tracing::error!("nothing is served any more; stopping"),
         () = until_hung(health) => tracing::error!("the disk does not answer; stopping"),
         _ = running.service.positions.until_fenced() => {}
         () = running.faults.cancelled() => tracing::error!("a thread of the service has ended; stopping"),

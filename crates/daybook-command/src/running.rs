@@ -43,7 +43,7 @@ pub(crate) struct Running<A: Aggregate> {
 }
 
 impl<A: Aggregate> Running<A> {
-    /// Opens and compares everything, reporter how far it is, then starts the threads. Blocks.
+    /// Opens and compares everything, reporting how far it is, then starts the threads. Blocks.
     pub(crate) fn start(
         settings: &Settings,
         ambient: Arc<dyn Ambient>,

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 use std::{io, thread};
 
 use daybook_event::sequence::Reached;
-use daybook_journal::AppendError;
+use daybook_journal::{AppendError, ReadError};
 use daybook_kafka::LogError;
 use daybook_kafka::topics::{self, TopicError, TopicSpec};
 use daybook_store::{EIO, StoreError};
@@ -413,6 +413,8 @@ fn passes(cause: &(dyn Error + 'static)) -> bool {
         || is(cause, |error| matches!(error, AppendError::NoRoom { .. } | AppendError::Failed { .. }))
         || is(cause, |error| matches!(error, KeptError::NoRoom { .. }))
         || is(cause, |error| matches!(error, StartError::Away(_)))
+        // Whatever the system says, the topic was claimed by then: the next start would read it from its beginning once more.
+        || is(cause, |error| matches!(error, RecoverError::ReadOne(ReadError::Io { .. })))
         || is(cause, |error| matches!(error, ClaimError::NoneTaken { .. }))
         || is(cause, |error| matches!(error, LogError::Silent { .. }))
         || is(cause, |error| matches!(error, TopicError::Log(LogError::Silent { .. })))
@@ -429,8 +431,6 @@ fn is_of_the_disk(error: &io::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use daybook_journal::ReadError;
-
     use super::*;
 
     #[test]
@@ -440,7 +440,10 @@ mod tests {
         let takes_none = TopicError::TakesNoWrites { topic: topic(), partition: 0, waited_ms: 1 };
         let unwritable = |source| DirectoryError::Unwritable { path: "d".into(), source };
         let unread = ReadError::Io { path: "d".into(), byte: 0, source: full() };
-        let passing: [StartError; 12] = [
+        let unreadable =
+            || ReadError::Io { path: "d".into(), byte: 0, source: io::Error::other("no handles") };
+        let passing: [StartError; 13] = [
+            RecoverError::ReadOne(unreadable()).into(),
             unwritable(full()).into(),
             ClaimError::from(unwritable(full())).into(),
             CompareError::from(unread).into(),
@@ -458,7 +461,8 @@ mod tests {
         for error in passing {
             assert!(error.may_pass(), "{error:?}");
         }
-        let staying: [StartError; 5] = [
+        let staying: [StartError; 6] = [
+            CompareError::from(unreadable()).into(),
             StartError::Clock,
             unwritable(io::ErrorKind::PermissionDenied.into()).into(),
             KeptError::from(StoreError::NotAsWritten).into(),

@@ -8,7 +8,7 @@
 //!
 //! Folding events in the order of the log touches rows at random: a cache that holds them all grows with the users, and
 //! one that does not reads and writes each row again and again, which is what sled is slowest at. So nothing is folded
-//! while the log is read. Of every event only the change is row_parking that each view takes from it; a full buffer of changes is
+//! while the log is read. Of every event only the change is kept that each view takes from it; a full buffer of changes is
 //! sorted by key and written to a *run*, a file. When the log has been read the runs are merged, each key's changes come
 //! together in the order of the log, are folded at once, and the rows are written once and in order. (External merge
 //! sort: Knuth, The Art of Computer Programming, volume 3, 5.4.) Memory is bounded by the buffers, whatever the number of

@@ -10,7 +10,7 @@ use daybook_event::headers;
 use daybook_event::token::{Token, TokenPosition};
 use daybook_service::http::problem_types::REQUEST_IN_FLIGHT;
 use daybook_service::http::{
-    After, ApiError, Body, Conditions, EntityTags, json, no_parameters, one, parse_id, shortened, tag,
+    After, ApiError, Body, Conditions, EntityTags, joined, json, no_parameters, one, parse_id, shortened, tag,
 };
 use uuid::Uuid;
 
@@ -45,20 +45,19 @@ async fn execute<A: Aggregate>(
     build: impl FnOnce(&Body) -> Result<A::Command, ApiError>,
 ) -> Result<Outcome, ApiError> {
     no_parameters(&parts.uri)?;
-    let conditions = Conditions::read(&parts.headers)?;
+    let condition = condition(Conditions::read(&parts.headers)?);
     let (after, key) = (After::read(&parts.headers)?, SentKey::read(&parts.headers)?);
     let cause = cause(service, &parts.headers)?;
     let has_body = parts.method != Method::DELETE;
     let timeout = service.limits.body_timeout;
     let body = if has_body { Body::read(&parts.headers, body, timeout).await? } else { Body::default() };
     let command = build(&body)?;
-    let idempotency = key.map(|key| hashed(&key, parts, &conditions, &body));
+    let idempotency = key.map(|key| hashed(&key, parts, &body)).transpose()?;
     // Held until the outcome is known: a second request with this key meanwhile is refused.
     let _held = idempotency.map(|key| hold(service, &key)).transpose()?;
     if let Some(token) = &after.token {
         service.after(token, after.wait).await?;
     }
-    let condition = condition(conditions);
     let request = command::Request { aggregate_id, command, is_fresh, condition, idempotency, cause };
     Ok(service.execute(request).await?)
 }
@@ -120,11 +119,11 @@ fn is_hex(text: &str, digits: usize) -> bool {
     text.len() == digits && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-/// Conditions are one text however they were spelled.
-fn hashed(sent: &SentKey<'_>, parts: &Parts, conditions: &Conditions, body: &Body) -> IdempotencyKey {
-    let mut condition = conditions.if_match.as_ref().map(EntityTags::to_string).unwrap_or_default();
-    if let Some(tags) = &conditions.if_none_match {
-        condition = format!("{condition}\n{tags}");
+/// Conditions count as they were spelled: a client that repeats a request sends the same bytes.
+fn hashed(sent: &SentKey<'_>, parts: &Parts, body: &Body) -> Result<IdempotencyKey, ApiError> {
+    let mut condition = joined(&parts.headers, header::IF_MATCH.as_str())?.unwrap_or_default().into_owned();
+    if let Some(not) = joined(&parts.headers, header::IF_NONE_MATCH.as_str())? {
+        condition = format!("{condition}\n{not}");
     }
     let request = RequestParts {
         method: parts.method.as_str(),
@@ -132,7 +131,7 @@ fn hashed(sent: &SentKey<'_>, parts: &Parts, conditions: &Conditions, body: &Bod
         condition: condition.as_bytes(),
         body: body.bytes(),
     };
-    IdempotencyKey::new(&sent.key, sent.header, &request)
+    Ok(IdempotencyKey::new(&sent.key, sent.header, &request))
 }
 
 fn hold<A: Aggregate>(service: &Service<A>, key: &IdempotencyKey) -> Result<Held, ApiError> {

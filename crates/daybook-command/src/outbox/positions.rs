@@ -277,7 +277,7 @@ pub(crate) struct Snapshot {
     pub(crate) stalled: BTreeMap<usize, Duration>,
     /// Kafka has all that can be sent.
     pub(crate) is_drained: bool,
-    /// The service stops: go on until then, or until everything is acknowledged.
+    /// The service stops: continue until then, or until everything is acknowledged.
     pub(crate) stop_by: Option<Instant>,
 }
 
@@ -286,7 +286,7 @@ pub(crate) struct Wait<'a> {
     pub(crate) sent: &'a [u64],
     /// Sent of one partition and not acknowledged: from this many on it must wait for deliveries of it.
     pub(crate) in_flight_max: u64,
-    /// Snapshot again after this time even so.
+    /// The snapshot is taken after this time even so.
     pub(crate) timeout: Duration,
 }
 

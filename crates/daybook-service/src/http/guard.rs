@@ -41,7 +41,7 @@ pub fn guarded<S: Clone + Send + Sync + 'static>(
     let timeout = limits.request_timeout;
     // In one piece, and one function around it: each one more costs every request allocations.
     let bounds = ServiceBuilder::new()
-        .layer(from_fn_with_state((metrics, limits.body_timeout), counted))
+        .layer(from_fn_with_state((metrics, limits.body_timeout.min(timeout)), counted))
         .layer(HandleErrorLayer::new(move |error: BoxError| async move { given_up(&error, timeout) }))
         .load_shed()
         .option_layer(limits.requests_max.map(GlobalConcurrencyLimitLayer::new))

@@ -21,10 +21,11 @@ pub(crate) fn refused_host<B>(request: &Request<B>) -> Option<Response> {
 
 /// `uri-host [ ":" port ]` (RFC 9110, 7.2). It is empty for a target without an authority.
 fn is_host(value: &HeaderValue) -> bool {
-    let is_authority = |host: Authority| {
-        let behind = &host.as_str()[host.host().len()..];
-        let port = behind.strip_prefix(':').unwrap_or(behind);
-        port.bytes().all(|byte| byte.is_ascii_digit())
+    let is_authority = |authority: Authority| {
+        // Whatever stands before the host names a user.
+        let behind = authority.as_str().strip_prefix(authority.host());
+        let port = behind.map(|behind| behind.strip_prefix(':').unwrap_or(behind));
+        port.is_some_and(|port| port.bytes().all(|byte| byte.is_ascii_digit()))
     };
     value.is_empty() || Authority::try_from(value.as_bytes()).is_ok_and(is_authority)
 }
@@ -65,6 +66,8 @@ mod tests {
             "a#b",
             "a@b",
             "user@example.org",
+            "a@10.0.0.12",
+            "@127.0.0.1",
             "a\\b",
             "a\"b",
             "<d>",

@@ -30,7 +30,8 @@ pub enum UpgradeError {
     Old(#[from] RowError),
     #[error("the new store cannot be written: {0}")]
     New(#[from] StoreError),
-    #[error(transparent)]
+    // Not transparent, which would hide it from who looks for what may pass.
+    #[error("{0}")]
     Kept(#[from] KeptError),
     #[error("the journal cannot be written: {0}")]
     Journal(#[from] AppendError),
