@@ -1,5 +1,7 @@
 //! The one `Host` that a request names, in the form that RFC 9112 asks for.
 
+use std::net::Ipv6Addr;
+
 use axum::http::uri::Authority;
 use axum::http::{HeaderValue, Request, Version, header};
 use axum::response::{IntoResponse, Response};
@@ -25,7 +27,9 @@ fn is_host(value: &HeaderValue) -> bool {
         // Whatever stands before the host names a user.
         let behind = authority.as_str().strip_prefix(authority.host());
         let port = behind.map(|behind| behind.strip_prefix(':').unwrap_or(behind));
+        let literal = authority.host().strip_prefix('[').map(|literal| literal.trim_end_matches(']'));
         port.is_some_and(|port| port.bytes().all(|byte| byte.is_ascii_digit()))
+            && literal.is_none_or(|literal| literal.parse::<Ipv6Addr>().is_ok())
     };
     value.is_empty() || Authority::try_from(value.as_bytes()).is_ok_and(is_authority)
 }
