@@ -25,6 +25,9 @@ impl Context {
 }
 
 impl ClientContext for Context {
+    // Nobody asks for them, and inherited it would have each crate that reads compile their parser.
+    fn stats_raw(&self, _: &[u8]) {}
+
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         log_line(level, facility, message);
     }

@@ -169,6 +169,9 @@ struct WriterContext {
 }
 
 impl ClientContext for WriterContext {
+    // As for readers.
+    fn stats_raw(&self, _: &[u8]) {}
+
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         log_line(level, facility, message);
     }
