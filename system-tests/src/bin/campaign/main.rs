@@ -110,7 +110,10 @@ fn campaign(flags: &Flags, seed: u64, directory: &Path) -> Fallible<bool> {
     say(&format!("seed       {seed}"));
     report::counts(&evidence, &faults, (world.projectors.done, world.projectors.gave_up));
     let failed = report::checks(&evidence);
-    Ok(failed.is_empty() && spoiled(flags.spoil.as_deref(), &evidence))
+    let blind = blind_checks(flags.spoil.as_deref(), &evidence);
+    // Last, where whoever sees only the end of it finds it.
+    failed.iter().chain(&blind).for_each(|wrong| say(wrong));
+    Ok(failed.is_empty() && blind.is_empty())
 }
 
 /// Before anything is started that would have to be ended again.
@@ -166,11 +169,11 @@ fn stop_at_signal(handle: &Handle) -> Arc<AtomicBool> {
     stop
 }
 
-/// Whether everything that was asked to be spoiled is found.
-fn spoiled(asked: Option<&str>, evidence: &Evidence) -> bool {
-    let Some(asked) = asked else { return true };
+/// Spoils what was gathered as asked; a sentence about each that no check found.
+fn blind_checks(asked: Option<&str>, evidence: &Evidence) -> Vec<String> {
+    let mut blind = Vec::new();
+    let Some(asked) = asked else { return blind };
     say("spoiled");
-    let mut all = true;
     for spoil in spoil::ALL.iter().filter(|spoil| asked == "all" || asked == spoil.name) {
         let mut spoiled = evidence.clone();
         let put_in = (spoil.spoil)(&mut spoiled).is_some();
@@ -182,9 +185,11 @@ fn spoiled(asked: Option<&str>, evidence: &Evidence) -> bool {
             (false, _) => "NOT PUT IN, for",
         };
         say(&format!("  {:<20} {said} {}", spoil.name, spoil.found_by));
-        all &= found;
+        if !found {
+            blind.push(format!("spoil {}: {said} {}", spoil.name, spoil.found_by));
+        }
     }
-    all
+    blind
 }
 
 /// Where everything lies.

@@ -65,8 +65,8 @@ pub(crate) fn counts(evidence: &Evidence, faults: &Counts, projectors: (usize, u
     }
 }
 
-/// Judges everything, and says so. Names of the checks that found something.
-pub(crate) fn checks(evidence: &Evidence) -> Vec<&'static str> {
+/// Judges everything, and says so. A sentence about each check that found something.
+pub(crate) fn checks(evidence: &Evidence) -> Vec<String> {
     say("checks");
     let judged: Vec<_> = CHECKS.iter().map(|check| (check.name, (check.judge)(evidence))).collect();
     for (name, Judged { cases, findings }) in &judged {
@@ -81,7 +81,11 @@ pub(crate) fn checks(evidence: &Evidence) -> Vec<&'static str> {
             say(&around(evidence, found));
         }
     }
-    failed.iter().map(|(name, _)| *name).collect()
+    let sentence = |name: &str, judged: &Judged| {
+        let first = judged.findings.first().map_or("", |found| &found.what);
+        format!("{name} FAILED {} times, first: {first}", judged.findings.len())
+    };
+    failed.iter().map(|(name, judged)| sentence(name, judged)).collect()
 }
 
 /// History and log of all that a finding is about.

@@ -1,5 +1,7 @@
 //! A log as a faulty service would have left it.
 
+use std::collections::BTreeSet;
+
 use schemas::{OrderEvent, ShopEvent, UserEvent};
 use uuid::Uuid;
 
@@ -9,9 +11,22 @@ fn same_partition(one: &Logged, other: &Logged) -> bool {
     one.topic == other.topic && one.partition == other.partition
 }
 
-/// The last record of a partition: without it there is no gap.
+/// Where the last record of a partition lies, one whose command was acknowledged.
+fn last_of_a_partition(evidence: &Evidence) -> Option<usize> {
+    let accepted = evidence.history.commands.iter().filter(|command| command.accepted().is_some());
+    let acknowledged: BTreeSet<Uuid> = accepted.map(|command| command.id).collect();
+    let is_last = |(at, record): &(usize, &Logged)| {
+        !evidence.log.get(at + 1).is_some_and(|next| same_partition(record, next))
+    };
+    let mut last = evidence.log.iter().enumerate().filter(is_last);
+    last.find(|(_, record)| acknowledged.contains(&record.correlation_id)).map(|(at, _)| at)
+}
+
+/// Without the last record of a partition there is no gap.
 pub(super) fn skip_sync(evidence: &mut Evidence) -> Option<()> {
-    evidence.log.pop().map(drop)
+    let last = last_of_a_partition(evidence)?;
+    evidence.log.remove(last);
+    Some(())
 }
 
 pub(super) fn drop_row(evidence: &mut Evidence) -> Option<()> {
@@ -30,13 +45,11 @@ pub(super) fn double_send(evidence: &mut Evidence) -> Option<()> {
 }
 
 pub(super) fn decide_twice(evidence: &mut Evidence) -> Option<()> {
-    let last = evidence.log.last()?.clone();
-    evidence.log.push(Logged {
-        position: last.position + 1,
-        offset: last.offset + 1,
-        version: last.version + 1,
-        ..last
-    });
+    let at = last_of_a_partition(evidence)?;
+    let last = evidence.log.get(at)?.clone();
+    let again =
+        Logged { position: last.position + 1, offset: last.offset + 1, version: last.version + 1, ..last };
+    evidence.log.insert(at + 1, again);
     Some(())
 }
 
