@@ -47,6 +47,19 @@ async fn a_body_that_does_not_come_in_time_is_given_up() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_body_where_none_is_taken_is_waited_for_no_longer_than_a_request_may_take() {
+    let broker = broker();
+    let toys = TestService::<Toys>::start_with(broker.kafka(""), router, |settings| {
+        settings.limits.body_timeout = Duration::from_secs(3600);
+        settings.limits.request_timeout = Duration::from_millis(10);
+    });
+    let request = Request::get("/toys/018f8e3e-0000-7000-8000-000000000000");
+    let answer = toys.router.clone().oneshot(request.body(Body::new(Stalled(None))).unwrap());
+    let answer = tokio::time::timeout(Duration::from_secs(30), answer).await.expect("an answer in time");
+    assert_eq!(answer.unwrap().status(), 408);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_body_that_does_not_come_keeps_nobody_out() {
     let broker = broker();
     let toys = TestService::<Toys>::start_with(broker.kafka(""), router, |settings| {
