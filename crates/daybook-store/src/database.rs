@@ -19,7 +19,6 @@ use std::io;
 use std::ops::{Deref, Range, RangeBounds};
 use std::path::{Path, PathBuf};
 
-use crate::batch::{Batch, Writes};
 use crate::error::{Cause, DatabaseError, Doing};
 use crate::files::sync_dir;
 use crate::guard::{Guarded, Panicked, guarded};
@@ -47,6 +46,32 @@ pub enum Purpose {
     Followed,
     /// Rows that are filled in, in a database that is thrown away unless this comes to its end: nothing is synced before.
     Filled,
+}
+
+/// Writes that take effect together: a value, or none to remove the key. Of several with one key the last counts.
+pub type Writes = Vec<(Vec<u8>, Option<Vec<u8>>)>;
+
+/// Writes that take effect together, and how large they are.
+#[derive(Debug, Default)]
+pub struct Batch {
+    pub(crate) writes: Writes,
+    bytes: usize,
+}
+
+impl Batch {
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub fn put(&mut self, key: &[u8], value: &[u8]) {
+        self.bytes += key.len() + value.len();
+        self.writes.push((key.to_vec(), Some(value.to_vec())));
+    }
+
+    pub fn remove(&mut self, key: &[u8]) {
+        self.bytes += key.len();
+        self.writes.push((key.to_vec(), None));
+    }
 }
 
 #[derive(Debug, Clone)]

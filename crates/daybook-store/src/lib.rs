@@ -9,7 +9,6 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout))]
 
-mod batch;
 mod database;
 mod digest;
 mod directory_lock;
@@ -27,8 +26,7 @@ pub mod testing;
 mod tests;
 mod unsynced;
 
-pub use batch::{Batch, Writes};
-pub use database::{BATCH_BYTES_MAX, Bytes, Database, Purpose, VALUE_BYTES_MAX};
+pub use database::{BATCH_BYTES_MAX, Batch, Bytes, Database, Purpose, VALUE_BYTES_MAX, Writes};
 pub use digest::{BYTES, Digest, NoDigest, RowHash};
 pub use directory_lock::{DirectoryLock, LockError};
 pub use error::too_many_files;

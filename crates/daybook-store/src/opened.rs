@@ -7,8 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use crate::batch::Writes;
-use crate::database::{Bytes, Database, Purpose};
+use crate::database::{Bytes, Database, Purpose, Writes};
 use crate::digest::{self, Sum, add_up, change};
 use crate::digest::{BYTES, Digest};
 use crate::error::{Cause, DatabaseError, Doing, StoreError};

@@ -15,8 +15,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
-use crate::batch::Writes;
-use crate::database::{Bytes, VALUE_BYTES_MAX};
+use crate::database::{Bytes, VALUE_BYTES_MAX, Writes};
 use crate::error::{DatabaseError, StoreError};
 use crate::opened::Opened;
 use crate::opening::LOG_FILE;

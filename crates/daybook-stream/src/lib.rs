@@ -10,14 +10,15 @@
 mod admit;
 mod monitor;
 mod partition;
-mod record;
 mod report;
 mod set_aside;
 
-pub use admit::{Admission, Discontinuity, Disposition, EventRead, Passing, ReopenError};
+pub use admit::{
+    Admission, Discontinuity, Disposition, EventRead, Headers, Identified, Identity, Passing, RecordView,
+    ReopenError,
+};
 pub use monitor::BrokerMonitor;
 pub use monitor::{Located, Watched, locate};
 pub use partition::{PartitionState, share_log_ids};
-pub use record::{Headers, Identified, Identity, RecordView};
 pub use report::{SetAsideLog, SetAsideNotes, SetAsideShown};
 pub use set_aside::{KEY_BYTES_MAX, Placed, RECORD_BYTES_MAX, SetAside, Unowned, key_text};

@@ -8,8 +8,7 @@ use daybook_event::place::Stamp;
 use daybook_event::sequence::{Reached, Sequence, Verdict};
 use uuid::Uuid;
 
-use crate::admit::{Passed, Passing};
-use crate::record::Identity;
+use crate::admit::{Identity, Passed, Passing};
 use crate::set_aside::{Pending, SetAside};
 
 #[derive(Debug, Clone)]

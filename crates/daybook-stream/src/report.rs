@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use crate::record::RecordView;
+use crate::admit::RecordView;
 use crate::set_aside::{SetAside, Unowned};
 
 /// First bytes of a record that the log shows.

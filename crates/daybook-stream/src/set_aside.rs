@@ -10,7 +10,7 @@ use daybook_event::envelope::OpenError;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::record::{Headers, RecordView};
+use crate::admit::{Headers, RecordView};
 
 /// Records with keys behind the last event that are kept, so that they can take positions. A larger gap stops the partition.
 const CANDIDATES_MAX: usize = 16;

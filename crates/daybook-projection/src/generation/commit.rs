@@ -7,10 +7,10 @@ use uuid::Uuid;
 
 use super::directory::note_torn;
 use super::lookup::{PRESENT, REMOVED};
-use super::{Generation, Moment, open};
+use super::{Generation, Moment};
 use crate::checkpoint::{Checkpoint, SourceCheckpoint, SourceId};
-use crate::codec::RowError;
-use crate::keys::RowKey;
+use crate::codec::{self, RowError};
+use crate::keys::{self, RowKey};
 use crate::quarantine::Quarantine;
 use crate::store::StoreError;
 
@@ -51,6 +51,26 @@ impl Generation {
         })?;
         self.rows.sync_if_due(bytes)?;
         Ok(moment)
+    }
+
+    pub(super) fn set_state(&self, checkpoint: Checkpoint, digest: Digest) -> Result<(), StoreError> {
+        let mut batch = Batch::default();
+        put_digest(&mut batch, digest);
+        checkpoint.sources().try_for_each(|(source, at)| self.put_source(&mut batch, source, at))?;
+        let quarantine = self.quarantine();
+        self.write(batch, Moment { checkpoint: Arc::new(checkpoint), digest, quarantine }).map(drop)
+    }
+
+    fn put_source(
+        &self,
+        batch: &mut Batch,
+        source: &SourceId,
+        at: &SourceCheckpoint,
+    ) -> Result<(), StoreError> {
+        let mut bytes = Vec::new();
+        codec::put(at, &mut bytes).map_err(|error| StoreError::new("write", &self.path, error))?;
+        batch.put(&keys::source(source), &bytes);
+        Ok(())
     }
 
     pub(crate) fn unwritable(&self, view: &str, key: Uuid, error: &RowError) -> StoreError {
@@ -122,11 +142,15 @@ impl Commit<'_> {
             generation.put_source(&mut self.batch, &source, &at)?;
             checkpoint.set(source, at);
         }
-        open::put_digest(&mut self.batch, self.digest);
+        put_digest(&mut self.batch, self.digest);
         let moment =
             Moment { checkpoint: checkpoint.into(), digest: self.digest, quarantine: self.quarantine };
         Ok(generation.write(self.batch, moment)?.checkpoint.clone())
     }
+}
+
+fn put_digest(batch: &mut Batch, digest: Digest) {
+    batch.put(keys::DIGEST, &digest.to_bytes());
 }
 
 #[cfg(test)]

@@ -5,9 +5,9 @@ use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 
-use daybook_store::{Batch, Database, Digest, DirectoryLock, Purpose, files};
+use daybook_store::{Database, Digest, DirectoryLock, Purpose, files};
 
-use crate::checkpoint::{Checkpoint, SourceCheckpoint, SourceId};
+use crate::checkpoint::{Checkpoint, SourceCheckpoint};
 use crate::codec::{self, RowError};
 use crate::generation::directory::{
     BUILD_DIRECTORY, BUILDING_FILE, LAYOUT_FILE, ROWS_DIRECTORY, check_files, check_not_torn, forget_notes,
@@ -206,26 +206,6 @@ impl Generation {
             .and_then(|()| files::sync_parent(&self.path))
             .map_err(|error| StoreError::new("sync", &self.path, error))
     }
-
-    pub(super) fn put_source(
-        &self,
-        batch: &mut Batch,
-        source: &SourceId,
-        at: &SourceCheckpoint,
-    ) -> Result<(), StoreError> {
-        let mut bytes = Vec::new();
-        codec::put(at, &mut bytes).map_err(|error| StoreError::new("write", &self.path, error))?;
-        batch.put(&keys::source(source), &bytes);
-        Ok(())
-    }
-
-    pub(super) fn set_state(&self, checkpoint: Checkpoint, digest: Digest) -> Result<(), StoreError> {
-        let mut batch = Batch::default();
-        put_digest(&mut batch, digest);
-        checkpoint.sources().try_for_each(|(source, at)| self.put_source(&mut batch, source, at))?;
-        let quarantine = self.quarantine();
-        self.write(batch, Moment { checkpoint: Arc::new(checkpoint), digest, quarantine }).map(drop)
-    }
 }
 
 pub(super) fn check_layout(path: &Path, rows: &Database, layout: &Layout) -> Result<(), GenerationError> {
@@ -258,10 +238,6 @@ fn read_digest(path: &Path, rows: &Database) -> Result<Digest, StoreError> {
     let bytes = rows.get(keys::DIGEST)?;
     let bytes = bytes.as_deref().and_then(|bytes| <&[u8; 32]>::try_from(bytes).ok());
     bytes.map(Digest::from_bytes).ok_or_else(|| damaged(path)(RowError::CutOff { field: "digest" }))
-}
-
-pub(super) fn put_digest(batch: &mut Batch, digest: Digest) {
-    batch.put(keys::DIGEST, &digest.to_bytes());
 }
 
 fn damaged(path: &Path) -> impl FnOnce(RowError) -> StoreError {
