@@ -273,7 +273,24 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::testing::Call;
+    use crate::testing::{Call, TestService, broker};
+    use crate::tests::toy::{Toys, router};
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_server_that_ends_stops_the_service() {
+        let broker = broker();
+        let toys = TestService::<Toys>::start(broker.kafka(""), router);
+        let served = Stop::default();
+        let serves = served.on_drop();
+        let server = tokio::spawn(async move {
+            let _serves = serves;
+            panic!("a defect of the server");
+        });
+        let running = toys.running();
+        let noticed = until_stop_or_fault(std::future::pending(), running, &running.service.health, &served);
+        tokio::time::timeout(Duration::from_secs(30), noticed).await.expect("noticed in time");
+        assert!(server.await.is_err());
+    }
 
     #[tokio::test]
     async fn clients_of_a_start_see_no_directory_and_operators_do() {

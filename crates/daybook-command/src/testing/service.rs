@@ -197,6 +197,11 @@ impl<A: Aggregate> TestService<A> {
     }
 
     /// Says so when the service ends by itself.
+    #[cfg(test)]
+    pub(crate) fn running(&self) -> &Running<A> {
+        self.running.as_ref().unwrap()
+    }
+
     pub fn faults(&self) -> Stop {
         self.running.as_ref().unwrap().faults.clone()
     }
