@@ -110,8 +110,9 @@ pub(crate) fn verified(world: &World) -> Verified {
     let flags = world.projectors.flags(Task::Verify);
     let verify = || {
         let finished = process::run("projector", &flags);
-        let said = format!("{}{}", finished.stdout, finished.stderr);
-        Verified { same: finished.code == Some(0), said }
+        let (code, out, err) = (finished.code, finished.stdout, finished.stderr);
+        // A signal leaves no code.
+        Verified { same: code == Some(0), said: format!("exit code {code:?}: {out}{err}") }
     };
     let mut verified = verify();
     for _ in 1..VERIFICATIONS_MAX {
