@@ -71,6 +71,8 @@ fn failed(flags: &Flags, seed: u64, code: u8) -> ExitCode {
 /// Whether everything held.
 fn run(flags: &Flags, seed: u64) -> Fallible<bool> {
     let directory = Directory::new(flags)?;
+    // Cores of processes that crash lie there as well, where the limit on them lets them.
+    std::env::set_current_dir(&directory.path)?;
     let held = campaign(flags, seed, &directory.path);
     if matches!(held, Ok(true)) {
         directory.remove()?;
@@ -206,7 +208,7 @@ impl Directory {
         if path.read_dir()?.next().is_some() {
             return Err(format!("--dir {} is not empty; name an empty or new one", path.display()).into());
         }
-        Ok(Self { path: path.clone() })
+        Ok(Self { path: path.canonicalize()? })
     }
 
     fn remove(self) -> Fallible<()> {
